@@ -1,0 +1,131 @@
+"""Reading a CSV of rows with a target, and splitting off the holdout that training never sees."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from callables._files import project_path, sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_SHOWN = 5
+ROW_NUMBER = "row_number"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows read from one file: ``frame`` has the row ids (text), the features and the target."""
+
+    location: str
+    sha256: str
+    frame: pd.DataFrame
+    row_id: str
+    target: str
+
+    @property
+    def features(self) -> list[str]:
+        """The columns that a model may learn from, in the file's order."""
+        return [name for name in self.frame.columns if name not in (self.row_id, self.target)]
+
+
+def read_rows(location: str, row_id: str | None) -> tuple[pd.DataFrame, str, str]:
+    """Read a CSV with a header line.
+
+    Returns (frame, name of the row id column, sha256 of the file). Without a ``row_id`` column the row's
+    number, from 0, is its id. Raises FileNotFoundError or ValueError with the remedy.
+    """
+    import io
+
+    import pandas as pd
+
+    path = project_path(location)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        message = f"dataset {location!r} does not exist at {path}; correct `dataset` in the YAML"
+        raise FileNotFoundError(message) from None
+    try:
+        frame = pd.read_csv(io.BytesIO(data), dtype={row_id: str} if row_id else None)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"dataset {location!r} is not a CSV with a header line: {error}") from error
+    if row_id is None:
+        frame.insert(0, ROW_NUMBER, [str(number) for number in range(len(frame))])
+    return frame, row_id or ROW_NUMBER, sha256(data)
+
+
+def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
+    """Read a dataset and check that it can be learnt from.
+
+    Raises ValueError that lists every problem with its column and rows.
+    """
+    frame, row_id, digest = read_rows(location, row_id)
+    problems = list(_problems(frame, target, row_id))
+    if problems:
+        raise ValueError("\n- ".join([f"dataset {location!r} cannot be used for training:", *problems]))
+    return Dataset(location, digest, frame, row_id, target)
+
+
+def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
+    missing = [
+        f"no column {name!r} for `{key}`; {_suggest(name, list(frame.columns))}"
+        for key, name in (("target", target), ("row_id", row_id))
+        if name not in frame.columns
+    ]
+    if missing:
+        return missing
+    if len(frame.columns) < 3:
+        return [f"no feature column beside {row_id!r} and {target!r}"]
+    if frame.empty:
+        return ["it has a header line and no rows"]
+    problems = []
+    empty = frame.index[frame[target].isna()]
+    if len(empty):
+        problems.append(f"target {target!r} is empty in {len(empty)} rows: {_lines(empty)}")
+    twice = frame.index[frame[row_id].duplicated()]
+    if len(twice):
+        problems.append(f"row id {row_id!r} is not unique in {len(twice)} rows: {_lines(twice)}")
+    if frame[target].nunique() == 1:
+        problems.append(f"target {target!r} has the one value {frame[target].iloc[0]!r} in all rows")
+    return problems
+
+
+def _suggest(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"columns are {', '.join(names[:10])}"
+
+
+def _lines(index: pd.Index) -> str:
+    shown = ", ".join(f"line {row + 2}" for row in index[:ROWS_SHOWN])
+    return shown if len(index) <= ROWS_SHOWN else f"{shown}, …"
+
+
+def split_holdout(dataset: Dataset, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split into (training rows, holdout rows); ``share`` is about the part held out, 0 < share < 1.
+
+    A row's side depends on its id and the seed alone, so that the holdout stays the same from run to run,
+    and a row never changes sides when others are added.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"holdout_share is {share}; it must lie between 0 and 1, such as 0.2")
+    limit = int(share * 2**64)
+    held_out = dataset.frame[dataset.row_id].map(lambda row: _hash64(f"{seed}:{row}") < limit)
+    training, holdout = dataset.frame[~held_out], dataset.frame[held_out]
+    if training.empty or holdout.empty:
+        raise ValueError(
+            f"{len(dataset.frame)} rows are too few to hold out {share:.0%}: "
+            f"{len(training)} for training, {len(holdout)} held out"
+        )
+    return training, holdout
+
+
+def _hash64(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def fingerprint(frame: pd.DataFrame) -> str:
+    """Return the SHA-256 of a frame's values and column names; equal rows give equal fingerprints."""
+    return sha256(frame.to_csv(index=False, lineterminator="\n").encode())

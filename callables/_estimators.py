@@ -1,0 +1,163 @@
+"""From what YAML says (an estimator's path, a search space, a metric's name) to scikit-learn objects."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALLOWED_PACKAGES = ("sklearn.", "callables.")
+CONTINUOUS = ("uniform", "loguniform")
+DISTRIBUTIONS = (*CONTINUOUS, "randint")
+
+
+def resolve(path: str, key: str) -> type:
+    """Return the scikit-learn class that ``key: path`` in YAML names.
+
+    Only ``sklearn`` and the project's own ``callables`` may be named: who edits YAML cannot run anything
+    else. Raises ValueError with a suggestion.
+    """
+    from sklearn.base import BaseEstimator
+
+    if not path.startswith(ALLOWED_PACKAGES):
+        raise ValueError(f"{key} {path!r} is not allowed; name a class below {' or '.join(ALLOWED_PACKAGES)}")
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(f"{key} {path!r}: cannot import {module_name!r}: {error}") from error
+    found = getattr(module, name, None)
+    if found is None:
+        raise ValueError(f"{key} {path!r} does not exist{_did_you_mean(name, dir(module))}")
+    if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
+        raise ValueError(f"{key} {path!r} is not a scikit-learn estimator class")
+    return found
+
+
+def build_pipeline(frame: pd.DataFrame, estimator: str, parameters: dict, scaler: str | None) -> Any:
+    """Return an unfitted Pipeline of ``columns`` (fill, scale, one-hot) and ``estimator``.
+
+    Numbers are filled with the median and scaled by ``scaler`` if there is one; texts are filled with the
+    most frequent and one-hot encoded.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    numbers = list(frame.select_dtypes(["number", "bool"]).columns)
+    texts = [name for name in frame.columns if name not in numbers]
+    number_steps = [SimpleImputer(strategy="median")]
+    if scaler:
+        number_steps.append(resolve(scaler, "scaler")())
+    text_steps = [SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")]
+    columns = ColumnTransformer(
+        [("numbers", make_pipeline(*number_steps), numbers), ("texts", make_pipeline(*text_steps), texts)],
+        verbose_feature_names_out=False,
+    )
+    return Pipeline([("columns", columns), ("estimator", _make(estimator, parameters))])
+
+
+def _make(path: str, parameters: dict) -> Any:
+    cls = resolve(path, "estimator")
+    _check_names(cls, path, parameters, "parameters")
+    return cls(**parameters)
+
+
+def _check_names(cls: type, path: str, given: dict, key: str) -> None:
+    known = list(cls().get_params())
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{key}: {path} has no parameter {name!r}{_did_you_mean(name, known)}")
+
+
+def build_search(
+    pipeline: Any, search_space: dict, *, metric: str, candidates: int, folds: int, seed: int
+) -> Any:
+    """Return a RandomizedSearchCV over ``search_space``, or the pipeline itself where there is none.
+
+    A list is a choice; ``{distribution: loguniform, low: 0.01, high: 10}`` is drawn from (uniform,
+    loguniform, randint). The seed decides which candidates are tried.
+    """
+    from sklearn.model_selection import RandomizedSearchCV
+
+    estimator = pipeline.named_steps["estimator"]
+    _seed(estimator, seed)
+    if not search_space:
+        return pipeline
+    _check_names(type(estimator), type(estimator).__name__, search_space, "search_space")
+    space = {f"estimator__{name}": _values(name, spec) for name, spec in search_space.items()}
+    scorer, _ = find_scorer(metric)
+    return RandomizedSearchCV(
+        pipeline, space, n_iter=candidates, scoring=scorer, cv=folds, random_state=seed, n_jobs=1
+    )
+
+
+def _seed(estimator: Any, seed: int) -> None:
+    if estimator.get_params().get("random_state", 0) is None:
+        estimator.set_params(random_state=seed)
+
+
+def _values(name: str, spec: Any) -> Any:
+    import scipy.stats
+
+    if isinstance(spec, list) and spec:
+        return spec
+    if isinstance(spec, dict) and set(spec) == {"distribution", "low", "high"}:
+        kind, low, high = spec["distribution"], spec["low"], spec["high"]
+        if kind in DISTRIBUTIONS and low < high:
+            # scipy's uniform takes a width, the two others an upper end.
+            return (
+                scipy.stats.uniform(low, high - low)
+                if kind == "uniform"
+                else getattr(scipy.stats, kind)(low, high)
+            )
+    raise ValueError(
+        f"search_space.{name} is {spec!r}; give a list of values, or "
+        f"{{distribution: {'|'.join(DISTRIBUTIONS)}, low: …, high: …}} with low < high"
+    )
+
+
+def find_scorer(metric: str) -> tuple[Any, str]:
+    """Return (scorer, direction) for a metric's name; direction is ``maximize`` or ``minimize``.
+
+    Any scikit-learn scorer's name, or an error's name without ``neg_`` (``root_mean_squared_error``), whose
+    value is then the plain error, and smaller is better.
+    """
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    names = get_scorer_names()
+    if metric in names:
+        return get_scorer(metric), "maximize"
+    if f"neg_{metric}" in names:
+        return get_scorer(f"neg_{metric}"), "minimize"
+    raise ValueError(f"metric {metric!r} is not known{_did_you_mean(metric, names)}")
+
+
+def measure(model: Any, features: pd.DataFrame, target: pd.Series, metrics: list[str]) -> dict[str, float]:
+    """Return the value of each metric of ``model`` on these rows; an error's value is positive."""
+    values = {}
+    for metric in metrics:
+        scorer, direction = find_scorer(metric)
+        value = float(scorer(model, features, target))
+        values[metric] = value if direction == "maximize" else -value
+    return values
+
+
+def predict_rows(model: Any, features: pd.DataFrame) -> tuple[list, list[float | None]]:
+    """Return (predictions, probabilities) row by row; the probability is that of the predicted class.
+
+    Probabilities are None for regression and for classifiers that give none.
+    """
+    predictions = model.predict(features).tolist()
+    if not hasattr(model, "predict_proba"):
+        return predictions, [None] * len(predictions)
+    return predictions, model.predict_proba(features).max(axis=1).tolist()
+
+
+def _did_you_mean(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,96 @@
+"""Where files are, and how they are written so that nobody ever reads half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def project_path(location: str) -> UPath:
+    """Return ``location`` as a path: a URL as it is, anything else relative to the project."""
+    from upath import UPath
+
+    return UPath(location) if _URL.match(location) else UPath(PROJECT_ROOT / Path(location).expanduser())
+
+
+def output_path(*parts: str) -> UPath:
+    """Return a path below the output folder, which ``BATCH_OUTPUT`` names (default ``output``)."""
+    return project_path(os.environ.get("BATCH_OUTPUT") or "output").joinpath(*parts)
+
+
+def relative_to_project(path: Path | UPath) -> str:
+    """Return ``path`` as a person would name it: relative to the project where it lies inside."""
+    text = str(path)
+    return text.removeprefix(f"{PROJECT_ROOT}{os.sep}")
+
+
+def safe_name(text: str) -> str:
+    """Return a file name for ``text`` (a run_id, say); two texts never share one."""
+    slug = _UNSAFE.sub("-", text).strip(".-")[:100]
+    return slug if slug == text else f"{slug}-{sha256(text.encode())[:8]}"
+
+
+def is_local(path: Path | UPath) -> bool:
+    """Tell whether ``path`` lies on this machine's disk."""
+    return getattr(path, "protocol", "") in ("", "file", "local")
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomic(path: Path | UPath, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader, or a kill, sees the old file or the new one.
+
+    On local disk: a temporary file beside the target, fsync, one rename. On object storage one PUT is
+    atomic by itself.
+    """
+    if not is_local(path):
+        path.write_bytes(data)
+        return
+    target = Path(str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A hidden name of our own: a kill leaves at most this file, which no reader lists.
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        write_synced(temporary, data)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write ``data`` to a local ``path`` and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in ``folder``: a rename counts only then."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def to_json(value: Any) -> bytes:
+    """Return ``value`` as the JSON text that this project writes: sorted, indented, UTF-8."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
