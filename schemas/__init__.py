@@ -1,0 +1,1 @@
+"""From YAML text to checked DAGs: documents → schema → checks → diagnostics, and the loader on top."""

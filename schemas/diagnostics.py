@@ -1,0 +1,57 @@
+"""A problem as data, and the ways to print it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+ERROR = "error"
+WARNING = "warning"
+
+CODES = {
+    "DAG001": "the text is not YAML",
+    "DAG002": "unknown key",
+    "DAG003": "a value of the wrong kind, or a required key is missing",
+    "DAG004": "the same key twice",
+    "DAG005": "the file cannot be read",
+    "DAG006": "a YAML tag that makes Python objects",
+    "DAG101": "a dotted path that does not resolve",
+    "DAG102": "arguments that do not fit the function",
+    "DAG103": "a schedule that is not one",
+    "DAG104": "a dependency on a task that does not exist",
+    "DAG105": "tasks that wait for each other",
+    "DAG106": "a branch to a task that is not directly downstream",
+    "DAG107": "a dag_id that another file has already",
+    "DAG108": "Airflow refuses to build the DAG",
+    "DAG201": "a path outside the allowed packages",
+    "DAG202": "a module that is not for YAML",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Diagnostic:
+    """One problem: where it is (1-based line and column), what it is, and the next action."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    severity: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Return the line that a person reads, with the hint indented below."""
+        text = f"{self.file}:{self.line}:{self.column}: {self.code} {self.severity}: {self.message}"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+def as_text(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return one diagnostic after the other, sorted."""
+    return "\n".join(map(str, sorted(diagnostics)))
+
+
+def as_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return a JSON list of objects with the seven fields, sorted."""
+    return json.dumps([asdict(found) for found in sorted(diagnostics)], indent=2, ensure_ascii=False)

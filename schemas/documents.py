@@ -1,0 +1,210 @@
+"""Reading YAML so that every key and value still knows its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.diagnostics import ERROR, Diagnostic
+
+DEFAULTS_NAMES = ("defaults.yml", "defaults.yaml")
+MAX_NODES = 100_000  # aliases expanded; a file that needs more is an attack or a mistake
+
+Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML file: its text, its data, and where each key and value stands."""
+
+    path: Path
+    name: str  # as shown to people: relative to the project
+    text: str
+    data: dict[str, Any]
+    keys: dict[KeyPath, tuple[int, int]] = field(repr=False)
+    values: dict[KeyPath, tuple[int, int]] = field(repr=False)
+
+    @property
+    def is_defaults(self) -> bool:
+        """Whether this holds shared defaults and no DAGs."""
+        return self.path.name in DEFAULTS_NAMES
+
+    @property
+    def dags(self) -> dict[str, dict[str, Any]]:
+        """The DAGs of this file by dag_id, as written."""
+        if self.is_defaults:
+            return {}
+        return {str(name): config for name, config in self.data.items() if name != "default"}
+
+    def problem(
+        self,
+        code: str,
+        path: KeyPath,
+        message: str,
+        hint: str = "",
+        *,
+        key: bool = False,
+        severity: str = ERROR,
+    ) -> Diagnostic:
+        """Return a diagnostic at the value (or the key) at ``path``, or at its nearest parent."""
+        first = self.keys if key else self.values
+        position = first.get(path)
+        while position is None and path:
+            path = path[:-1]
+            position = self.keys.get(path) or self.values.get(path)
+        line, column = position or (1, 1)
+        return Diagnostic(self.name, line, column, code, severity, message, hint)
+
+
+class DocumentError(Exception):
+    """A file that gives no document; holds the diagnostics that say why."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        """Keep the diagnostics; the text is theirs."""
+        super().__init__("\n".join(map(str, diagnostics)))
+        self.diagnostics = diagnostics
+
+
+def find_files(folder: Path) -> list[Path]:
+    """Return the YAML files below ``folder`` that hold DAGs, sorted."""
+    found = (path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml"))
+    return sorted(path for path in found if path.name not in DEFAULTS_NAMES and path.is_file())
+
+
+def find_defaults(path: Path, root: Path) -> list[Path]:
+    """Return the defaults files for ``path``, from ``root`` down to its folder; the last one wins."""
+    folders = [path.parent, *path.parent.parents]
+    folders = folders[: folders.index(root) + 1] if root in folders else folders[:1]
+    found = []
+    for folder in reversed(folders):
+        candidates = [folder / name for name in DEFAULTS_NAMES if (folder / name).exists()]
+        found += candidates[:1]
+    return found
+
+
+def display_name(path: Path) -> str:
+    """Return ``path`` as people name it: with its folder, as in ``dag_configs/predict.yaml``."""
+    for folder in path.parents:
+        if folder.name == "dag_configs":
+            return path.relative_to(folder.parent).as_posix()
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def read_document(path: Path) -> Document:
+    """Read one file; raises DocumentError with every problem that stands in the way."""
+    name = display_name(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DocumentError(Diagnostic(name, 1, 1, "DAG005", ERROR, f"{error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start} is not UTF-8"
+        raise DocumentError(
+            Diagnostic(name, 1, 1, "DAG005", ERROR, message, "save the file as UTF-8")
+        ) from error
+    return parse_document(path, name, text)
+
+
+def parse_document(path: Path, name: str, text: str) -> Document:
+    """Parse ``text``; raises DocumentError with every problem that stands in the way."""
+    try:
+        # YAML is parsed once, into nodes that know their place; data is made from the same nodes.
+        loader = Loader(text)
+        node = loader.get_single_node()
+    except yaml.YAMLError as error:
+        raise DocumentError(_syntax_error(name, error)) from error
+    if not isinstance(node, yaml.MappingNode):
+        message = "the file has no DAG" if node is None else "the file is not a mapping of dag_id to DAG"
+        hint = "start with a dag_id and a colon, and indent the DAG below it"
+        raise DocumentError(Diagnostic(name, 1, 1, "DAG005", ERROR, message, hint))
+    walk = _Walk(name)
+    walk.mapping(node, ())
+    if walk.problems:
+        raise DocumentError(*sorted(walk.problems))
+    try:
+        data = loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise DocumentError(_syntax_error(name, error)) from error
+    return Document(path, name, text, data, walk.keys, walk.values)
+
+
+def _syntax_error(name: str, error: yaml.YAMLError) -> Diagnostic:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    if isinstance(error, yaml.constructor.ConstructorError):
+        hint = "write plain YAML; name a function by its dotted path"
+        return Diagnostic(name, line, column, "DAG006", ERROR, problem, hint)
+    hint = "indent with spaces" if "\\t" in problem else ""
+    return Diagnostic(name, line, column, "DAG001", ERROR, problem, hint)
+
+
+class _Walk:
+    """Collects the positions of keys and values, merges and aliases followed, and keys given twice."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.keys: dict[KeyPath, tuple[int, int]] = {}
+        self.values: dict[KeyPath, tuple[int, int]] = {}
+        self.problems: list[Diagnostic] = []
+        self.nodes = 0
+
+    def value(self, node: yaml.Node, path: KeyPath) -> None:
+        self._count(node)
+        self.values[path] = _position(node)
+        if isinstance(node, yaml.MappingNode):
+            self.mapping(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.value(item, (*path, index))
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> None:
+        seen: dict[str, int] = {}
+        own = []
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                for merged in _merged(value):
+                    self._count(merged)
+                    self.mapping(merged, path)
+            else:
+                own.append((key, value))
+        for key, value in own:
+            name = key.value if isinstance(key, yaml.ScalarNode) else str(key.start_mark.line)
+            if name in seen:
+                line, column = _position(key)
+                message = f"key {name!r} is given again; it stands in line {seen[name]} too"
+                hint = "YAML would silently take the last; remove one"
+                problem = Diagnostic(self.name, line, column, "DAG004", ERROR, message, hint)
+                if problem not in self.problems:
+                    self.problems.append(problem)
+            seen[name] = key.start_mark.line + 1
+            self.keys[(*path, name)] = _position(key)
+            self.value(value, (*path, name))
+
+    def _count(self, node: yaml.Node) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            line, column = _position(node)
+            message = f"the file has more than {MAX_NODES:,} values once its aliases are followed"
+            raise DocumentError(
+                Diagnostic(
+                    self.name, line, column, "DAG005", ERROR, message, "split it, or remove the aliases"
+                )
+            )
+
+
+def _merged(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return (item for item in nodes if isinstance(item, yaml.MappingNode))
+
+
+def _position(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1

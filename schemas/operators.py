@@ -1,0 +1,118 @@
+"""What operators, DAGs and functions take: read from what is installed, never from a list of our own."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# Keys of dag-factory's own on a task, beside the operator's arguments.
+TASK_KEYS = frozenset(
+    {"operator", "decorator", "dependencies", "task_group_name", "expand", "partial", "task_id"}
+)
+FACTORY_ARGUMENTS = frozenset(
+    {
+        "variables_as_arguments",
+        "python_callable_name",
+        "python_callable_file",
+        "response_check_name",
+        "response_check_file",
+        "response_check_lambda",
+        "success_check_name",
+        "success_check_file",
+        "success_check_lambda",
+        "failure_check_name",
+        "failure_check_file",
+        "failure_check_lambda",
+    }
+)
+
+
+@cache
+def allowed_packages() -> tuple[str, ...]:
+    """Return what YAML may name, from ``[tool.batch-serving] allowed-packages`` in pyproject.toml."""
+    file = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    with file.open("rb") as stream:
+        return tuple(tomllib.load(stream)["tool"]["batch-serving"]["allowed-packages"])
+
+
+def is_allowed(path: str) -> bool:
+    """Tell whether a dotted path lies in an allowed package."""
+    return any(path == allowed or path.startswith(f"{allowed}.") for allowed in allowed_packages())
+
+
+class UnresolvedError(Exception):
+    """A dotted path that names nothing; the hint is a suggestion or empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """Keep the hint beside the message."""
+        super().__init__(message)
+        self.hint = hint
+
+
+@cache
+def resolve(path: str) -> Any:
+    """Import what an allowed dotted path names; raises UnresolvedError with a suggestion."""
+    if not is_allowed(path):
+        raise UnresolvedError(f"{path!r} is outside the allowed packages")
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise UnresolvedError(f"{module_name!r} cannot be imported: {error}") from error
+        raise UnresolvedError(f"there is no module {module_name!r}", _similar_module(module_name)) from error
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnresolvedError(f"{module_name!r} cannot be imported: {reason}") from error
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        public = [known for known in dir(module) if not known.startswith("_")]
+        raise UnresolvedError(f"{module_name!r} has no {name!r}", did_you_mean(name, public)) from None
+
+
+def _similar_module(name: str) -> str:
+    """Suggest a module beside the deepest package of ``name`` that exists."""
+    import pkgutil
+
+    parts = name.split(".")
+    for depth in range(len(parts) - 1, 0, -1):
+        try:
+            package = importlib.import_module(".".join(parts[:depth]))
+        except (Exception, SystemExit):  # noqa: S112 - the parent is tried next
+            continue
+        siblings = [module.name for module in pkgutil.iter_modules(getattr(package, "__path__", []))]
+        return did_you_mean(parts[depth], [name for name in siblings if not name.startswith("_")])
+    return ""
+
+
+@cache
+def arguments_of(operator: type) -> frozenset[str] | None:
+    """Return the names that an operator's constructor takes, its base classes' included.
+
+    None where a ``**kwargs`` never ends in a known base class, so that any name may be meant.
+    """
+    names: set[str] = set()
+    for cls in operator.__mro__:
+        init = cls.__dict__.get("__init__")
+        if init is None:
+            continue
+        parameters = inspect.signature(init).parameters.values()
+        names.update(
+            one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        )
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters) or cls.__name__ == "BaseOperator":
+            return frozenset(names - {"self"})
+    return None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean 'x'?`` for the closest of ``known``, or an empty text."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else ""

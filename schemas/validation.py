@@ -1,0 +1,128 @@
+"""From files to diagnostics: read → schema → checks. Nothing here prints or exits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.checks import CHECKS
+from schemas.diagnostics import Diagnostic
+from schemas.documents import DEFAULTS_NAMES, Document, DocumentError, find_files, read_document
+from schemas.operators import did_you_mean
+from schemas.schema import load_schema
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+
+def check_paths(paths: Iterable[Path]) -> list[Diagnostic]:
+    """Return every problem of the files and folders given, sorted; OSError for a path that is not there."""
+    found: list[Diagnostic] = []
+    owners: dict[str, str] = {}
+    for path in _expand(paths):
+        try:
+            document = read_document(path)
+        except DocumentError as error:
+            found += error.diagnostics
+            continue
+        found += check_document(document)
+        found += duplicate_dags(document, owners)
+    return sorted(set(found))
+
+
+def _expand(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(found for name in DEFAULTS_NAMES for found in path.rglob(name))
+            yield from find_files(path)
+        elif path.exists():
+            yield path
+        else:
+            raise FileNotFoundError(f"{path} does not exist")
+
+
+def check_document(document: Document) -> list[Diagnostic]:
+    """Return the problems of one document: the schema's, and if it keeps that, those of each check."""
+    problems = list(check_schema(document))
+    if not problems:
+        problems = [problem for check in CHECKS for problem in check(document)]
+    return problems
+
+
+def duplicate_dags(document: Document, owners: dict[str, str]) -> Iterator[Diagnostic]:
+    """Yield a problem for each dag_id that is in ``owners`` (dag_id → file) already; add the others to it."""
+    for dag_id in document.dags:
+        owner = owners.setdefault(dag_id, document.name)
+        if owner != document.name:
+            message = f"dag_id {dag_id!r} is in {owner} already"
+            yield document.problem("DAG107", (dag_id,), message, "rename one of the two", key=True)
+
+
+def check_schema(document: Document) -> Iterator[Diagnostic]:
+    """Yield one diagnostic for each place where the document departs from the schema."""
+    import jsonschema
+
+    schema = load_schema()
+    if document.is_defaults:
+        schema = {**schema, "properties": {}, "additionalProperties": True, "$ref": "#/$defs/defaults"}
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in validator.iter_errors(document.data):
+        yield from _translate(document, error)
+
+
+def _translate(document: Document, error: ValidationError) -> Iterator[Diagnostic]:
+    """Turn a validator's error into diagnostics a person understands, at the most telling place."""
+    if error.context and error.validator in ("anyOf", "allOf"):
+        # Of the alternatives, the one that came furthest is the one that was meant.
+        nested = [child for child in error.context if len(child.path) > 0]
+        if nested:
+            deepest = max(len(child.absolute_path) for child in nested)
+            for child in nested:
+                if len(child.absolute_path) == deepest:
+                    yield from _translate(document, child)
+            return
+    path = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        for key in error.instance:
+            if key not in known:
+                hint = did_you_mean(str(key), known)
+                yield document.problem("DAG002", (*path, key), f"unknown key {str(key)!r}", hint, key=True)
+    elif error.validator == "required" or (error.validator == "anyOf" and isinstance(error.instance, dict)):
+        wanted = [
+            name for part in error.schema.get("anyOf", [error.schema]) for name in part.get("required", [])
+        ]
+        hint = _near_miss(error.instance, wanted) if isinstance(error.instance, dict) else ""
+        message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
+        yield document.problem("DAG003", path, message, hint, key=True)
+    else:
+        where = f"{path[-1]!r}: " if path else ""
+        hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+        yield document.problem("DAG003", path, f"{where}{_plain(error)}", hint)
+
+
+def _near_miss(instance: dict, wanted: list[str]) -> str:
+    for name in wanted:
+        for key in instance:
+            if did_you_mean(str(key), [name]):
+                return f"did you mean {name!r} by {key!r}?"
+    return ""
+
+
+def _plain(error: ValidationError) -> str:
+    value = repr(error.instance)
+    shown = value if len(value) <= 60 else f"{value[:57]}…"
+    match error.validator:
+        case "type":
+            kinds = error.validator_value
+            return f"{shown} is not {' or '.join(kinds) if isinstance(kinds, list) else f'of type {kinds}'}"
+        case "enum":
+            hint = did_you_mean(str(error.instance), map(str, error.validator_value))
+            return f"{shown} is not one of {', '.join(map(str, error.validator_value))}" + (
+                f"; {hint}" if hint else ""
+            )
+        case "anyOf":
+            return f"{shown} is of no kind that is allowed here"
+        case _:
+            return error.message if len(error.message) <= 200 else f"{error.message[:197]}…"
