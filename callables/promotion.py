@@ -87,7 +87,7 @@ def promote(*, comparison: str, run_id: str) -> dict:
     result = json.loads(comparison)
     store = ModelStore(result["model"])
     pointer = store.champion()
-    back = bool(pointer) and result["challenger"] == pointer["previous"]
+    back = pointer is not None and result["challenger"] == pointer["previous"]
     store.promote(
         result["challenger"],
         expect=result["champion"],

@@ -23,19 +23,22 @@ PATH_KEYS = ("operator", "decorator", "python_callable", "callback", "__type__")
 BRANCH_ARGUMENTS = ("better_task", "otherwise_task")
 
 
-def tasks_of(
-    document: Document,
-) -> Iterator[tuple[str, KeyPath, dict[str, dict[str, Any]], dict[str, KeyPath]]]:
-    """Yield (dag_id, path, tasks by id, path of each task) for each DAG; tasks as mapping or as list."""
+Tasks = dict[str, dict[str, Any]]
+
+
+def tasks_of(document: Document) -> Iterator[tuple[str, Tasks, dict[str, KeyPath]]]:
+    """Yield (dag_id, tasks by id, path of each task) for each DAG; tasks as mapping or as list."""
     for dag_id, config in document.dags.items():
         found = config.get("tasks")
         if isinstance(found, dict):
             paths: dict[str, KeyPath] = {name: (dag_id, "tasks", name) for name in found}
-            yield dag_id, (dag_id, "tasks"), found, paths
+            yield dag_id, found, paths
         elif isinstance(found, list):
             named = {str(task.get("task_id")): task for task in found if isinstance(task, dict)}
-            indexes = {str(task.get("task_id")): (dag_id, "tasks", i) for i, task in enumerate(found)}
-            yield dag_id, (dag_id, "tasks"), named, indexes
+            indexes: dict[str, KeyPath] = {
+                str(task.get("task_id")): (dag_id, "tasks", i) for i, task in enumerate(found)
+            }
+            yield dag_id, named, indexes
 
 
 def check_paths(document: Document) -> Iterator[Diagnostic]:
@@ -85,11 +88,10 @@ def _resolved(text: Any) -> Any | None:
 
 def check_task_keys(document: Document) -> Iterator[Diagnostic]:
     """Every key of a task is an argument of its operator, or dag-factory's own."""
-    for _, _, tasks, paths in tasks_of(document):
+    for _, tasks, paths in tasks_of(document):
         for task_id, task in tasks.items():
             operator = _resolved(task.get("operator"))
-            known = arguments_of(operator) if isinstance(operator, type) else None
-            if known is None:
+            if not isinstance(operator, type) or (known := arguments_of(operator)) is None:
                 continue
             everything = known | TASK_KEYS | FACTORY_ARGUMENTS
             for key in task:
@@ -101,7 +103,7 @@ def check_task_keys(document: Document) -> Iterator[Diagnostic]:
 
 def check_arguments(document: Document) -> Iterator[Diagnostic]:
     """``op_kwargs`` of a task, and the arguments of a callback, fit the function's signature."""
-    for _, _, tasks, paths in tasks_of(document):
+    for _, tasks, paths in tasks_of(document):
         for task_id, task in tasks.items():
             function = _resolved(task.get("python_callable"))
             if inspect.isfunction(function) and not task.get("op_args") and not task.get("expand"):
@@ -161,7 +163,7 @@ def check_schedule(document: Document) -> Iterator[Diagnostic]:
 
 def check_dependencies(document: Document) -> Iterator[Diagnostic]:
     """Dependencies name tasks or groups of the same DAG, and no task waits for itself."""
-    for dag_id, _, tasks, paths in tasks_of(document):
+    for dag_id, tasks, paths in tasks_of(document):
         groups = document.dags[dag_id].get("task_groups") or {}
         group_names = groups if isinstance(groups, dict) else [g.get("group_name") for g in groups]
         known = {*tasks, *group_names}
@@ -200,7 +202,7 @@ def _cycle(upstream: dict[str, list[str]]) -> list[str]:
 
 def check_branches(document: Document) -> Iterator[Diagnostic]:
     """The tasks that a branch chooses between are directly downstream of it."""
-    for _, _, tasks, paths in tasks_of(document):
+    for _, tasks, paths in tasks_of(document):
         for task_id, task in tasks.items():
             arguments = task.get("op_kwargs")
             if "Branch" not in str(task.get("operator")) or not isinstance(arguments, dict):

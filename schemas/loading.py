@@ -45,7 +45,7 @@ class BrokenConfig(DAG):
         self._text = as_text(diagnostics)
         super().__init__(dag_id=f"config_error.{re.sub(r'[^A-Za-z0-9._-]', '-', file)}", schedule=None)
 
-    @property  # type: ignore[override]
+    @property
     def relative_fileloc(self) -> str:
         """The YAML's path, whatever Airflow sets."""
         return self._file
@@ -54,7 +54,7 @@ class BrokenConfig(DAG):
     def relative_fileloc(self, value: str | None) -> None:
         """Ignore the path of the module that Airflow loaded."""
 
-    def get_serialized_fields(self) -> frozenset[str]:  # type: ignore[override]
+    def get_serialized_fields(self) -> frozenset[str]:
         """Raise the file's problems: Airflow asks for the fields when it stores a DAG."""
         raise ConfigError(f"\n{self._text}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.checks import CHECKS
 from schemas.diagnostics import Diagnostic
@@ -83,22 +83,22 @@ def _translate(document: Document, error: ValidationError) -> Iterator[Diagnosti
                     yield from _translate(document, child)
             return
     path = tuple(error.absolute_path)
+    schema: Any = error.schema
+    instance: Any = error.instance
     if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        for key in error.instance:
+        known = schema["properties"]
+        for key in dict(instance):
             if key not in known:
                 hint = did_you_mean(str(key), known)
                 yield document.problem("DAG002", (*path, key), f"unknown key {str(key)!r}", hint, key=True)
     elif error.validator == "required" or (error.validator == "anyOf" and isinstance(error.instance, dict)):
-        wanted = [
-            name for part in error.schema.get("anyOf", [error.schema]) for name in part.get("required", [])
-        ]
+        wanted = [name for part in schema.get("anyOf", [schema]) for name in part.get("required", [])]
         hint = _near_miss(error.instance, wanted) if isinstance(error.instance, dict) else ""
         message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
         yield document.problem("DAG003", path, message, hint, key=True)
     else:
         where = f"{path[-1]!r}: " if path else ""
-        hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+        hint = schema.get("description", "") if isinstance(schema, dict) else ""
         yield document.problem("DAG003", path, f"{where}{_plain(error)}", hint)
 
 
@@ -112,16 +112,15 @@ def _near_miss(instance: dict, wanted: list[str]) -> str:
 
 def _plain(error: ValidationError) -> str:
     value = repr(error.instance)
+    expected: Any = error.validator_value
     shown = value if len(value) <= 60 else f"{value[:57]}…"
     match error.validator:
         case "type":
-            kinds = error.validator_value
-            return f"{shown} is not {' or '.join(kinds) if isinstance(kinds, list) else f'of type {kinds}'}"
+            kinds = expected if isinstance(expected, list) else [expected]
+            return f"{shown} is not of type {' or '.join(kinds)}"
         case "enum":
-            hint = did_you_mean(str(error.instance), map(str, error.validator_value))
-            return f"{shown} is not one of {', '.join(map(str, error.validator_value))}" + (
-                f"; {hint}" if hint else ""
-            )
+            hint = did_you_mean(str(error.instance), map(str, expected))
+            return f"{shown} is not one of {', '.join(map(str, expected))}" + (f"; {hint}" if hint else "")
         case "anyOf":
             return f"{shown} is of no kind that is allowed here"
         case _:

@@ -1,0 +1,154 @@
+"""``make demo``: the four pipelines once, through a scheduler of their own, and what they wrote.
+
+Its home, ports and output are its own, so that an Airflow that ``make up`` started goes on undisturbed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from local import HOME, ROOT, Api, Instance, LocalError, free_ports, project_settings
+
+DEMO_HOME = HOME / "demo"
+OUTPUT = ROOT / "output" / "demo"
+RUN_TIMEOUT_S = 300
+# Each is triggered when those before it have ended; promote_model is started by train_model's asset.
+TRIGGERED = ("train_model", "predict", "collect_weather")
+FINAL = ("success", "failed")
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(f"demo: {text}", flush=True)
+
+
+def main() -> int:
+    """Run the demo; 0 only if every run of every pipeline succeeded."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings = {
+        **project_settings(say),
+        **free_ports(),
+        "BATCH_OUTPUT": str(OUTPUT),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+    }
+    instance = Instance(DEMO_HOME, settings, say=say)
+    try:
+        if instance.stop():
+            say("stopped an earlier demo that was still running")
+        shutil.rmtree(DEMO_HOME, ignore_errors=True)
+        shutil.rmtree(OUTPUT, ignore_errors=True)
+        instance.start()
+        succeeded = run_pipelines(Api(instance))
+    except LocalError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    finally:
+        say("stopping")
+        instance.stop()
+    show_output()
+    return 0 if succeeded else 1
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def run_pipelines(api: Api) -> bool:
+    """Trigger the pipelines one after the other, wait for all their runs, and tell whether all succeeded."""
+    api.patch("/dags/promote_model", {"is_paused": False})
+    for dag_id in TRIGGERED:
+        run_id = api.trigger(dag_id)
+        say(f"triggered {dag_id}")
+        wait_for(api, dag_id, run_id)
+        if dag_id == "train_model":
+            wait_for(api, "promote_model", None)
+        # Its next scheduled run is not the demo's.
+        api.patch(f"/dags/{dag_id}", {"is_paused": True})
+    # Two trainings may have made two runs of promote_model, the second one late.
+    wait_for(api, "promote_model", None)
+    runs = [run for dag_id in (*TRIGGERED, "promote_model") for run in api.runs(dag_id)]
+    failed = [run for run in runs if run["state"] != "success"]
+    for run in failed:
+        say(f"{run['dag_id']} {run['dag_run_id']}: {run['state']}; its logs are in {DEMO_HOME / 'logs'}")
+    say(f"{len(runs) - len(failed)} of {len(runs)} runs succeeded")
+    return not failed
+
+
+def wait_for(api: Api, dag_id: str, run_id: str | None) -> None:
+    """Wait until run ``run_id`` of a DAG, or its first run, and all its other runs have ended."""
+    deadline = time.monotonic() + RUN_TIMEOUT_S
+    shown: set[tuple[str, str, str]] = set()
+    while time.monotonic() < deadline:
+        runs = api.runs(dag_id)
+        for run in runs:
+            for task in api.get(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances")[
+                "task_instances"
+            ]:
+                _show_task(task, shown)
+        started = any(run["dag_run_id"] == run_id for run in runs) if run_id else bool(runs)
+        if started and all(run["state"] in FINAL for run in runs):
+            return
+        time.sleep(0.5)
+    raise LocalError(f"{dag_id} has not ended after {RUN_TIMEOUT_S} s")
+
+
+def _show_task(task: dict[str, Any], shown: set[tuple[str, str, str]]) -> None:
+    key = (task["dag_run_id"], task["task_id"], task["state"])
+    if task["state"] in ("success", "failed", "skipped", "up_for_retry") and key not in shown:
+        shown.add(key)
+        kind = "scheduled" if task["dag_run_id"].startswith("scheduled") else "run"
+        say(f"  {task['dag_id']}.{task['task_id']} {task['state']} ({kind} {task['run_after'][11:19]} UTC)")
+
+
+def show_output() -> None:
+    """Print what landed, with a few rows of each kind."""
+    files = [path for path in sorted(OUTPUT.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    print(f"\nWhat landed in {OUTPUT.relative_to(ROOT)}/\n")
+    for kind in ("models", "predictions", "weather"):
+        count = sum(path.is_relative_to(OUTPUT / kind) for path in files)
+        print(f"  {kind:<12} {count:>3} files")
+    pointer = OUTPUT / "models" / "digits" / "champion.json"
+    if pointer.exists():
+        champion = json.loads(pointer.read_text(encoding="utf-8"))
+        print(f"\nThe champion: {champion['version']}\n  {champion['reason']}")
+    for path in sorted((OUTPUT / "predictions").rglob("*.csv"))[-1:]:
+        show_rows(path, ("row_id", "prediction", "probability", "model_version"))
+    for path in OUTPUT.glob("weather/latest.csv"):
+        show_rows(path, ("district", "forecast_at", "temperature_c", "sky", "rain_1h_text", "source"))
+
+
+def show_rows(path: Path, columns: Sequence[str], limit: int = 5) -> None:
+    """Print the first rows of a CSV, some columns of it."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    print(f"\n{path.relative_to(ROOT)}: {len(rows)} rows")
+    print_table([list(columns), *([row[name][:25] for name in columns] for row in rows[:limit])])
+
+
+def print_table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns; a Korean letter takes two places."""
+    table = [list(row) for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        print("  " + "  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    return sum(2 if "\u1100" <= letter <= "\ud7a3" else 1 for letter in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,388 @@
+"""One Airflow on this machine: ``make up`` and ``make down``; the demo and the tests start theirs with it.
+
+State lives in one folder, the home. An instance stops exactly the processes that it started: all of them
+belong to one session of the operating system, which no other process can join.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+from filelock import FileLock, Timeout
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".airflow"
+START_TIMEOUT_S = 240
+STOP_TIMEOUT_S = 30
+PORTS = {
+    "AIRFLOW__API__PORT": "the UI and the REST API",
+    "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "the logs of running tasks",
+    "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "the logs of the triggerer",
+}
+# These decide whose data is touched. What a shell still has from another project must not.
+NOT_FROM_SHELL = ("AIRFLOW_HOME", "AIRFLOW_CONFIG", "AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__DATABASE__")
+Say = Callable[[str], None]
+
+
+class LocalError(Exception):
+    """Something that the person at the keyboard can mend; the text says how."""
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the ``NAME=value`` lines of a file; quotes around a value are taken off."""
+    settings: dict[str, str] = {}
+    if not path.exists():
+        return settings
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip().isidentifier():
+            # The line itself is not shown: it may be a secret.
+            raise LocalError(f"{path.name}:{number}: not of the form NAME=value")
+        settings[name.strip()] = _unquote(value.strip())
+    return settings
+
+
+def _unquote(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value
+
+
+def project_settings(say: Say) -> dict[str, str]:
+    """Return deploy/local.env, overridden by .env, overridden by the shell; later ones win."""
+    settings = {**read_env_file(ROOT / "deploy" / "local.env"), **read_env_file(ROOT / ".env")}
+    ours = {name: value for name, value in os.environ.items() if name.startswith(("AIRFLOW_", "BATCH_"))}
+    ignored = sorted(name for name in ours if name.startswith(NOT_FROM_SHELL) or "__CMD" in name)
+    if ignored:
+        say(f"not taken from your shell: {', '.join(ignored)} (put them into .env if they are meant)")
+    return {**settings, **{name: value for name, value in ours.items() if name not in ignored}}
+
+
+@dataclass
+class Instance:
+    """An Airflow with its own home, settings and ports."""
+
+    home: Path
+    settings: Mapping[str, str]
+    dags_folder: Path = ROOT / "dags"
+    say: Say = field(default=print, repr=False)
+
+    @property
+    def port(self) -> int:
+        """The port of the UI and the REST API."""
+        return int(self.settings["AIRFLOW__API__PORT"])
+
+    @property
+    def address(self) -> str:
+        """Where the UI is."""
+        return f"http://{self.settings['AIRFLOW__API__HOST']}:{self.port}"
+
+    @property
+    def log_file(self) -> Path:
+        """Where the output of all components goes."""
+        return self.home / "airflow.log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every process of this instance."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        binaries = Path(sys.executable).parent
+        return {
+            **inherited,
+            **self.settings,
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
+            "AIRFLOW__API__BASE_URL": self.address,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.address}/execution/",
+            "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PYTHONPATH": str(ROOT / "deploy" / "settings"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one ``airflow`` command of this instance to its end."""
+        return subprocess.run(
+            ["airflow", *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the living processes that this instance started."""
+        running = self._running()
+        return list(_session(running["session"], running["started"])) if running else []
+
+    def _running(self) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.home / "running.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def start(self) -> None:
+        """Start Airflow and wait until it is healthy; LocalError says what stood in the way."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            if self.processes():
+                raise LocalError(f"it runs already; `make down` stops it ({self.home})")
+            self._check_ports()
+            self.say("preparing the database")
+            migration = self.airflow("db", "migrate")
+            if migration.returncode:
+                raise LocalError(f"the database could not be prepared:\n{_tail(migration.stderr)}")
+            self.say(f"starting Airflow; its output goes to {_relative(self.log_file)}")
+            self._spawn()
+        self._wait_until_healthy()
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            with FileLock(self.home / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise LocalError(f"another command is starting or stopping it just now ({self.home})") from None
+
+    def _check_ports(self) -> None:
+        host = self.settings["AIRFLOW__API__HOST"]
+        for name, purpose in PORTS.items():
+            port = int(self.settings[name])
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((host, port))
+                except OSError as error:
+                    raise LocalError(
+                        f"port {port}, for {purpose}, is taken ({error.strerror}); stop what uses it, or put "
+                        f"another into .env: {name}={port + 10}"
+                    ) from None
+
+    def _spawn(self) -> None:
+        # A shell that starts us in its background has us ignore Ctrl-C, and Airflow would inherit that.
+        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with self.log_file.open("ab") as log:
+                process = subprocess.Popen(
+                    ["airflow", "standalone"],
+                    env=self.environment,
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        started = psutil.Process(process.pid).create_time()
+        running = {"session": process.pid, "started": started}
+        (self.home / "running.json").write_text(json.dumps(running), encoding="utf-8")
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        shown = ""
+        while time.monotonic() < deadline:
+            if not self.processes():
+                raise LocalError(f"Airflow has ended; the end of its output:\n{_tail(self._log_text())}")
+            missing = self._missing()
+            if not missing:
+                return
+            waiting = f"waiting for {', '.join(missing)}"
+            if waiting != shown:
+                self.say(waiting)
+                shown = waiting
+            time.sleep(0.5)
+        raise LocalError(
+            f"not healthy after {START_TIMEOUT_S} s; the end of its output:\n{_tail(self._log_text())}"
+        )
+
+    def _missing(self) -> list[str]:
+        try:
+            health = requests.get(f"{self.address}/api/v2/monitor/health", timeout=5).json()
+        except (requests.RequestException, ValueError):
+            return ["the API server"]
+        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        sick = [part.replace("_", " ") for part in parts if health.get(part, {}).get("status") != "healthy"]
+        return sick or self._missing_dags()
+
+    def _missing_dags(self) -> list[str]:
+        api = Api(self)
+        if not api.get("/dags")["total_entries"] and not api.get("/importErrors")["total_entries"]:
+            return ["the first DAGs"]
+        return []
+
+    def _log_text(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""
+
+    def password(self) -> str:
+        """Return the password of the user ``admin``, which Airflow made at the first start."""
+        file = self.home / "simple_auth_manager_passwords.json.generated"
+        return json.loads(file.read_text(encoding="utf-8"))["admin"]
+
+    def stop(self) -> bool:
+        """Stop every process of this instance and nothing else; False if none was running."""
+        running = self._running()
+        if running is None or not self.processes():
+            return False
+        with self._lock():
+            # Ctrl-C lets Airflow end its components in order; what is left after that is asked, then told.
+            for number, patience in (
+                (signal.SIGINT, STOP_TIMEOUT_S),
+                (signal.SIGTERM, 10),
+                (signal.SIGKILL, 10),
+            ):
+                targets = (
+                    [running["session"]] if number == signal.SIGINT else [one.pid for one in self.processes()]
+                )
+                for pid in targets:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                if self._gone_within(patience):
+                    (self.home / "running.json").unlink(missing_ok=True)
+                    return True
+        left = ", ".join(str(one.pid) for one in self.processes())
+        raise LocalError(f"these processes do not end: {left}")
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.processes():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return True
+
+
+def _session(leader: int, started: float) -> Iterator[psutil.Process]:
+    """Yield the living processes of a session whose leader was started at ``started`` (seconds since 1970).
+
+    The number of a session is not given out again while one of its processes lives. If a younger leader has
+    it, or the machine was started since, then ours are gone.
+    """
+    if psutil.boot_time() > started + 1:
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if abs(psutil.Process(leader).create_time() - started) > 1:
+            return
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+class Api:
+    """Airflow's REST API, as the admin of one instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Log in."""
+        self._base = f"{instance.address}/api/v2"
+        login = {"username": "admin", "password": instance.password()}
+        answer = requests.post(f"{instance.address}/auth/token", json=login, timeout=30)
+        answer.raise_for_status()
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._session.request(method, self._base + path, timeout=30, **arguments)
+        if not answer.ok:
+            raise LocalError(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **query: Any) -> Any:
+        """GET a path below /api/v2."""
+        return self._call("GET", path, params=query)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """POST a body to a path below /api/v2."""
+        return self._call("POST", path, json=body)
+
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """PATCH a path below /api/v2."""
+        return self._call("PATCH", path, json=body)
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG, the newest first."""
+        return self.get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=100)["dag_runs"]
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Unpause a DAG, start a run of it by hand and return its run_id."""
+        self.patch(f"/dags/{dag_id}", {"is_paused": False})
+        run = self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
+        return run["dag_run_id"]
+
+
+def free_ports() -> dict[str, str]:
+    """Return settings with a free port of 127.0.0.1 for each server."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in PORTS]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return {name: str(probe.getsockname()[1]) for name, probe in zip(PORTS, probes, strict=True)}
+
+
+def _tail(text: str, lines: int = 15) -> str:
+    return "\n".join(f"    {line}" for line in text.strip().splitlines()[-lines:])
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def up() -> int:
+    """Start the project's Airflow, or say where it runs."""
+    instance = Instance(HOME, project_settings(_up_say), say=_up_say)
+    if instance.processes():
+        _up_say("it runs already")
+    else:
+        instance.start()
+    paused = [dag["dag_id"] for dag in Api(instance).get("/dags")["dags"] if dag["is_paused"]]
+    print(f"\n  {instance.address}\n  user      admin\n  password  {instance.password()}\n")
+    if paused:
+        print(f"  paused, by hand in the UI: {', '.join(paused)}")
+    print(f"  It goes on in the background, writing to {_relative(instance.log_file)}; `make down` stops it.")
+    return 0
+
+
+def _up_say(text: str) -> None:
+    print(f"up: {text}", flush=True)
+
+
+def down() -> int:
+    """Stop the project's Airflow."""
+    instance = Instance(HOME, project_settings(lambda _: None))
+    print("down: stopping", flush=True)
+    print("down: stopped" if instance.stop() else "down: nothing was running")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``up`` or ``down``."""
+    commands = {"up": up, "down": down}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        print(f"usage: {shlex.join(['python', 'deploy/local.py'])} up|down", file=sys.stderr)
+        return 2
+    try:
+        return commands[arguments[0]]()
+    except LocalError as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
