@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     import requests
@@ -18,12 +20,36 @@ class BodyTooLargeError(Exception):
     """An answer went on past MAX_BODY_BYTES."""
 
 
-def new_session() -> requests.Session:
-    """Return a session that repeats a GET on time-outs, resets, 429 (honouring Retry-After) and 5xx."""
+class _WithoutSecrets(logging.Filter):
+    """Takes secrets out of what urllib3 logs: it logs whole addresses, and a key may be part of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        for secret in self.secrets:
+            message = message.replace(secret, "***")
+        record.msg, record.args = message, ()
+        return True
+
+
+_without_secrets = _WithoutSecrets()
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):  # all of urllib3's that log an address
+    logging.getLogger(_name).addFilter(_without_secrets)
+
+
+def new_session(secret: str) -> requests.Session:
+    """Return a session that repeats a GET on time-outs, resets, 429 (honouring Retry-After) and 5xx.
+
+    ``secret`` will be part of addresses: logs show ``***`` for it, also in the form that addresses have.
+    """
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util.retry import Retry
 
+    _without_secrets.secrets |= {secret, urlencode({"": secret})[1:], quote(secret)}
     retry = Retry(
         total=RETRIES,
         backoff_factor=BACKOFF_S,

@@ -119,7 +119,8 @@ def _source(connection: str) -> tuple[str, Ask]:
             connection,
         )
         return "sample", lambda base, cell: (base, sample_items(base, cell))
-    service, session = _kma.service_of(found), new_session()
+    service = _kma.service_of(found)
+    session = new_session(service.key)
 
     def ask(base: datetime, cell: tuple[int, int]) -> tuple[datetime, list[dict]]:
         try:

@@ -1,0 +1,100 @@
+"""The store, on disk and on an object store that fsspec keeps in memory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from callables._model_store import ModelStore, ModelStoreError
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelStore]:
+    place = str(tmp_path) if request.param == "disk" else f"memory://{uuid.uuid4().hex}"
+    monkeypatch.setenv("BATCH_OUTPUT", place)
+    yield ModelStore("digits")
+
+
+def save(store: ModelStore, value: object, run_id: str = "r", hour: int = 0) -> str:
+    metadata = {"run_id": run_id, "inputs": "i", "metrics": {"accuracy": 0.9}}
+    return store.save(value, metadata, MOMENT.replace(hour=hour))
+
+
+def test_a_saved_model_is_found_and_loaded(store: ModelStore) -> None:
+    assert store.versions() == []
+    version = save(store, {"a": 1})
+    assert store.versions() == [version]
+    assert store.load(version) == {"a": 1}
+    assert store.find("r", MOMENT, "i") == version
+    assert store.find("r", MOMENT, "other inputs") is None
+
+
+def test_versions_are_in_the_order_of_time(store: ModelStore) -> None:
+    late, early = save(store, 1, hour=5), save(store, 2, hour=3)
+    assert store.versions() == [early, late]
+
+
+def test_without_its_metadata_a_version_does_not_exist(store: ModelStore) -> None:
+    version = save(store, 1)
+    (store.folder(version) / "metadata.json").unlink()
+    assert store.versions() == []
+
+
+def test_saving_the_same_again_changes_nothing(store: ModelStore) -> None:
+    assert save(store, {"a": 1}) == save(store, {"a": 1})
+    assert len(store.versions()) == 1
+
+
+def test_a_changed_model_file_is_not_loaded(store: ModelStore) -> None:
+    version = save(store, {"a": 1})
+    path = store.folder(version) / "model.joblib"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelStoreError, match="is not what was saved"):
+        store.load(version)
+
+
+def test_a_broken_champion_falls_back_to_the_one_before(
+    store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = save(store, "first", hour=1), save(store, "second", hour=2)
+    store.promote(first, expect=None, run_id="a", reason="")
+    store.promote(second, expect=first, run_id="b", reason="")
+    assert store.load_champion() == (second, "second")
+    (store.folder(second) / "model.joblib").unlink()
+    assert store.load_champion() == (first, "first")
+    assert f"using {first} instead" in caplog.text
+
+
+def test_the_pointer_moves_only_from_where_it_was_seen(store: ModelStore) -> None:
+    first, second = save(store, 1, hour=1), save(store, 2, hour=2)
+    store.promote(first, expect=None, run_id="a", reason="")
+    with pytest.raises(ModelStoreError, match="clear `compare`"):
+        store.promote(second, expect=None, run_id="b", reason="")
+    pointer = store.champion()
+    assert pointer is not None
+    assert (pointer["version"], pointer["previous"]) == (first, None)
+
+
+def test_history_has_one_line_per_verdict_however_often_it_is_written(store: ModelStore) -> None:
+    version = save(store, 1)
+    for _ in range(3):
+        store.promote(version, expect=None, run_id="a", reason="first")
+        store.record_kept(version, run_id="b", reason="no better")
+    assert [entry["verdict"] for entry in store.history()] == ["promoted", "kept"]
+
+
+def test_what_a_kill_left_is_cleared_by_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_OUTPUT", str(tmp_path))
+    store = ModelStore("digits")
+    left = Path(str(store.root)) / "versions" / ".staging-r"
+    left.mkdir(parents=True)
+    (left / "model.joblib").write_bytes(b"half")
+    assert store.versions() == []
+    save(store, 1)
+    assert not left.exists()

@@ -1,0 +1,205 @@
+"""P2: the verdicts, one by one, and the pointer they move."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trees import tree
+
+from callables import promotion, training
+from callables._model_store import ModelStore, ModelStoreError
+
+HOUR = iter(range(10_000))
+
+
+def add_version(accuracy: float, **other: float) -> str:
+    """Save a version whose record has these metrics; its model is never asked."""
+    hour = next(HOUR)
+    metadata = {
+        "run_id": f"run{hour}",
+        "inputs": "",
+        "metrics": {"accuracy": accuracy, **other},
+        "holdout": {"fingerprint": "same"},
+    }
+    moment = datetime(2026, 1 + hour // 600, 1 + hour % 600 // 24, hour % 24, tzinfo=UTC)
+    return ModelStore("digits").save({"hour": hour}, metadata, moment)
+
+
+def decide(**policy: Any) -> dict:
+    return promotion.compare(**{"model": "digits", "metric": "accuracy", **policy})
+
+
+def run(**policy: Any) -> dict:
+    """Compare and do as the verdict says, as the DAG does."""
+    result = decide(**policy)
+    chosen = promotion.choose(verdict=result["verdict"], better_task="promote", otherwise_task="keep")
+    getattr(promotion, chosen)(comparison=json.dumps(result), run_id=f"run{next(HOUR)}")
+    return result
+
+
+def champion() -> str:
+    pointer = ModelStore("digits").champion()
+    assert pointer is not None
+    return pointer["version"]
+
+
+def test_without_a_version_compare_says_what_to_run(output: Path) -> None:
+    with pytest.raises(ModelStoreError, match="has no version yet; run train_model first"):
+        decide()
+
+
+def test_the_first_model_needs_its_floors_only(output: Path) -> None:
+    add_version(0.8)
+    low = run(floors={"accuracy": 0.9})
+    assert (low["verdict"], low["reason"]) == ("keep", "accuracy 0.8 does not reach the floor 0.9")
+    assert ModelStore("digits").champion() is None
+    version = add_version(0.91)
+    high = run(floors={"accuracy": 0.9})
+    assert (high["verdict"], high["reason"]) == ("promote", "the first model: accuracy 0.91 keeps every floor")
+    assert champion() == version
+
+
+@pytest.mark.parametrize(
+    ("new", "policy", "verdict", "reason"),
+    [
+        ({"accuracy": 0.95, "f1_macro": 0.9}, {}, "promote", "better: accuracy 0.9 → 0.95"),
+        ({"accuracy": 0.85, "f1_macro": 0.9}, {}, "keep", "worse: accuracy 0.9 → 0.85"),
+        ({"accuracy": 0.9, "f1_macro": 0.9}, {}, "keep", "a tie at accuracy 0.9, and on_tie is keep"),
+        (
+            {"accuracy": 0.9, "f1_macro": 0.9},
+            {"on_tie": "newest"},
+            "promote",
+            "a tie at accuracy 0.9, and on_tie is newest",
+        ),
+        (
+            {"accuracy": 0.905, "f1_macro": 0.9},
+            {"min_delta": 0.01},
+            "keep",
+            "better by 0.005 only, less than min_delta 0.01: accuracy 0.9 → 0.905",
+        ),
+        ({"accuracy": 0.91, "f1_macro": 0.9}, {"min_delta": 0.01}, "promote", "better: accuracy 0.9 → 0.91"),
+        (
+            {"accuracy": 0.95, "f1_macro": 0.8},
+            {"guardrails": {"f1_macro": 0.05}},
+            "keep",
+            "f1_macro got worse by 0.1, more than the 0.05 allowed",
+        ),
+        (
+            {"accuracy": 0.95, "f1_macro": 0.9},
+            {"floors": {"accuracy": 0.97}},
+            "keep",
+            "accuracy 0.95 does not reach the floor 0.97",
+        ),
+    ],
+)
+def test_the_verdict_follows_the_policy(
+    output: Path, new: dict[str, float], policy: dict[str, Any], verdict: str, reason: str
+) -> None:
+    first = add_version(0.9, f1_macro=0.9)
+    run()
+    second = add_version(**new)
+    result = run(**policy)
+    assert (result["verdict"], result["reason"]) == (verdict, reason)
+    assert champion() == (second if verdict == "promote" else first)
+    assert ModelStore("digits").history()[-1]["reason"] == reason
+
+
+def test_of_errors_the_smaller_is_better(output: Path) -> None:
+    policy = {"metric": "root_mean_squared_error", "direction": "minimize"}
+    first = add_version(0, root_mean_squared_error=2.0)
+    run(**policy, floors={"root_mean_squared_error": 3.0})
+    add_version(0, root_mean_squared_error=2.5)
+    assert run(**policy)["verdict"] == "keep"
+    assert champion() == first
+    third = add_version(0, root_mean_squared_error=1.5)
+    assert run(**policy)["reason"] == "better: root_mean_squared_error 2 → 1.5"
+    assert champion() == third
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"direction": "minimize"}, "'accuracy' is to be maximized"),
+        ({"on_tie": "newst"}, "on_tie is 'newst'"),
+        ({"metric": "acuracy"}, "did you mean 'accuracy'?"),
+    ],
+)
+def test_a_wrong_policy_is_an_error(output: Path, policy: dict[str, Any], message: str) -> None:
+    add_version(0.9)
+    with pytest.raises(ValueError, match=".") as error:
+        decide(**policy)
+    assert message in str(error.value)
+
+
+def test_a_version_named_by_hand_is_promoted_and_is_the_way_back(output: Path) -> None:
+    first = add_version(0.9)
+    run()
+    second = add_version(0.95)
+    run()
+    assert champion() == second
+    assert run(version=first)["reason"] == "chosen by hand"
+    assert champion() == first
+    assert ModelStore("digits").history()[-1]["verdict"] == "rolled back"
+    with pytest.raises(ModelStoreError, match=f"no version 'x'; the newest are: {first}, {second}"):
+        decide(version="x")
+
+
+def test_the_champion_is_not_compared_with_itself(output: Path) -> None:
+    add_version(0.9)
+    run()
+    again = run(on_tie="newest")
+    assert again["verdict"] == "keep"
+    assert again["reason"].endswith("is the champion already")
+
+
+def test_a_second_try_changes_no_file(output: Path) -> None:
+    add_version(0.9)
+    comparison = json.dumps(decide())
+    first = promotion.promote(comparison=comparison, run_id="r")
+    before = tree(output)
+    assert promotion.promote(comparison=comparison, run_id="r") == first
+    assert tree(output) == before
+
+
+def test_a_champion_that_moved_in_between_is_not_overwritten(output: Path) -> None:
+    add_version(0.9)
+    run()
+    add_version(0.95)
+    stale = json.dumps(decide())
+    other = add_version(0.99)
+    run()
+    with pytest.raises(ModelStoreError, match="clear `compare`"):
+        promotion.promote(comparison=stale, run_id="late")
+    assert champion() == other
+
+
+def test_choose_follows_the_names_in_yaml() -> None:
+    names = {"better_task": "go", "otherwise_task": "stay"}
+    assert promotion.choose(verdict="promote", **names) == "go"
+    assert promotion.choose(verdict="keep", **names) == "stay"
+    with pytest.raises(ValueError, match="verdict is 'None'"):
+        promotion.choose(verdict="None", **names)
+
+
+def test_a_champion_with_another_holdout_is_scored_on_the_challengers(output: Path) -> None:
+    settings: dict[str, Any] = {
+        "model": "digits",
+        "dataset": "data/digits.csv",
+        "target": "digit",
+        "row_id": "row_id",
+        "estimator": "sklearn.naive_bayes.GaussianNB",
+        "metric": "accuracy",
+        "run_after": "2026-01-01T00:00:00+00:00",
+    }
+    training.train_challenger(**settings, run_id="a", holdout_seed=1)
+    first = run()
+    training.train_challenger(**{**settings, "run_after": "2026-01-01T01:00:00+00:00"}, run_id="b", holdout_seed=2)
+    second = decide()
+    # The same model on other rows: its score is not the one on record.
+    assert second["champion"] == first["challenger"]
+    assert second["champion_score"] != first["challenger_score"]
+    assert 0.5 < second["champion_score"] < 1

@@ -1,0 +1,180 @@
+"""P1 on real files: the dataset's checks, the training, and what a second try does."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trees import tree
+
+from callables import training
+from callables._model_store import ModelStore
+
+SETTINGS: dict[str, Any] = {
+    "model": "digits",
+    "dataset": "data/digits.csv",
+    "target": "digit",
+    "row_id": "row_id",
+    "estimator": "sklearn.linear_model.LogisticRegression",
+    "parameters": {"max_iter": 200},
+    "scaler": "sklearn.preprocessing.MinMaxScaler",
+    "search_space": {"C": {"distribution": "loguniform", "low": 0.1, "high": 10}},
+    "candidates": 2,
+    "metric": "accuracy",
+    "other_metrics": ["f1_macro"],
+    "run_id": "scheduled__2026-01-01T00:00:00+00:00",
+    "run_after": "2026-01-01T00:00:00+00:00",
+}
+
+
+def write_csv(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def houses(tmp_path: Path, rows: int = 60) -> str:
+    """A regression dataset with a text column, an empty cell, and no id column."""
+    lines = [f"{i},{'seoul' if i % 3 else 'busan'},{'' if i == 7 else i % 5},{i * 2.5}" for i in range(rows)]
+    return write_csv(tmp_path / "houses.csv", "\n".join(["area,city,rooms,price", *lines]) + "\n")
+
+
+def test_check_dataset_describes_digits() -> None:
+    found = training.check_dataset(dataset="data/digits.csv", target="digit", row_id="row_id")
+    assert (found["rows"], found["features"], found["target_values"]) == (1797, 64, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,a,digt\n1,2,3\n", "no column 'digit' for `target`; did you mean 'digt'?"),
+        ("id,a,digit\n1,2,3\n2,2,\n3,1,4\n", "target 'digit' is empty in 1 rows: line 3"),
+        ("id,a,digit\n1,2,3\n1,2,4\n", "row id 'id' is not unique in 1 rows: line 3"),
+        ("id,a,digit\n1,2,3\n2,2,3\n", "target 'digit' has the one value"),
+        ("id,a,digit\n", "it has a header line and no rows"),
+        ("id,digit\n1,2\n", "no feature column beside"),
+        ("", "is not a CSV with a header line"),
+    ],
+)
+def test_check_dataset_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    location = write_csv(tmp_path / "rows.csv", text)
+    with pytest.raises(ValueError, match="rows.csv") as error:
+        training.check_dataset(dataset=location, target="digit", row_id="id")
+    assert message in str(error.value)
+
+
+def test_check_dataset_lists_every_problem_at_once(tmp_path: Path) -> None:
+    location = write_csv(tmp_path / "rows.csv", "id,a,digit\n1,2,\n1,2,4\n2,2,5\n")
+    with pytest.raises(ValueError, match="is empty in 1 rows") as error:
+        training.check_dataset(dataset=location, target="digit", row_id="id")
+    assert "is not unique" in str(error.value)
+
+
+def test_a_missing_dataset_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'data/digts\.csv' does not exist"):
+        training.check_dataset(dataset="data/digts.csv", target="digit")
+
+
+def test_train_challenger_saves_a_version_that_says_how_it_was_made(output: Path) -> None:
+    result = training.train_challenger(**SETTINGS)
+    assert result["metrics"]["accuracy"] > 0.9
+    assert result["version"].startswith("20260101T000000Z-")
+    json.dumps(result)
+    metadata = ModelStore("digits").metadata(result["version"])
+    assert metadata["run_id"] == SETTINGS["run_id"]
+    assert [feature["name"] for feature in metadata["features"]][:2] == ["pixel_0_0", "pixel_0_1"]
+    assert metadata["holdout"]["rows"] + metadata["dataset"]["rows_trained"] == 1797
+    assert 0.1 <= metadata["parameters"]["C"] <= 10
+    assert {"scikit-learn", "numpy", "python"} <= set(metadata["libraries"])
+
+
+def test_a_second_try_of_the_same_run_changes_no_file(output: Path) -> None:
+    first = training.train_challenger(**SETTINGS)
+    training.predict_holdout(model="digits", version=first["version"])
+    before = tree(output)
+    assert training.train_challenger(**SETTINGS) == first
+    training.predict_holdout(model="digits", version=first["version"])
+    assert tree(output) == before
+
+
+def test_the_same_run_with_an_edited_yaml_makes_another_version(output: Path) -> None:
+    first = training.train_challenger(**SETTINGS)
+    second = training.train_challenger(**{**SETTINGS, "scaler": None})
+    assert second["version"] != first["version"]
+    assert len(ModelStore("digits").versions()) == 2
+
+
+def test_each_run_tries_other_settings_on_the_same_holdout(output: Path) -> None:
+    first = training.train_challenger(**SETTINGS)
+    second = training.train_challenger(**{**SETTINGS, "run_id": "another"})
+    assert first["parameters"]["C"] != second["parameters"]["C"]
+    store = ModelStore("digits")
+    holdouts = {store.metadata(version)["holdout"]["fingerprint"] for version in store.versions()}
+    assert len(holdouts) == 1
+
+
+def test_predict_holdout_writes_one_line_per_held_out_row(output: Path) -> None:
+    version = training.train_challenger(**SETTINGS)["version"]
+    result = training.predict_holdout(model="digits", version=version)
+    with Path(result["file"]).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == result["rows"] == ModelStore("digits").metadata(version)["holdout"]["rows"]
+    right = sum(row["actual"] == row["prediction"] for row in rows)
+    assert right / len(rows) == pytest.approx(ModelStore("digits").metadata(version)["metrics"]["accuracy"])
+    assert all(0 < float(row["probability"]) <= 1 for row in rows)
+
+
+def test_another_csv_target_and_a_regression_need_other_settings_only(output: Path, tmp_path: Path) -> None:
+    result = training.train_challenger(
+        model="houses",
+        dataset=houses(tmp_path),
+        target="price",
+        estimator="sklearn.ensemble.RandomForestRegressor",
+        parameters={"n_estimators": 5},
+        metric="root_mean_squared_error",
+        other_metrics=["r2"],
+        run_id="r",
+        run_after="2026-01-01T00:00:00+09:00",
+    )
+    assert result["metrics"]["root_mean_squared_error"] > 0
+    assert result["metrics"]["r2"] > 0.5
+    written = training.predict_holdout(model="houses", version=result["version"])
+    lines = Path(written["file"]).read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "row_id,actual,prediction,probability"
+    assert all(line.endswith(",") for line in lines[1:])  # a regression gives no probability
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"estimator": "os.system"}, "estimator 'os.system' is not allowed"),
+        ({"estimator": "sklearn.linear_model.LogisticRegresion"}, "did you mean 'LogisticRegression'?"),
+        ({"estimator": "sklearn.metrics.accuracy_score"}, "is not a scikit-learn estimator class"),
+        ({"parameters": {"max_itr": 5}}, "has no parameter 'max_itr'; did you mean 'max_iter'?"),
+        ({"search_space": {"c": [1]}}, "has no parameter 'c'"),
+        ({"search_space": {"C": {"distribution": "normal", "low": 1, "high": 2}}}, "search_space.C is"),
+        ({"metric": "acuracy"}, "metric 'acuracy' is not known; did you mean 'accuracy'?"),
+        ({"holdout_share": 1.5}, "holdout_share is 1.5"),
+        ({"run_after": "2026-01-01"}, "is not ISO 8601 with an offset"),
+        ({"model": "../digits"}, "is not a plain name"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_its_value_and_nothing_is_written(
+    output: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        training.train_challenger(**{**SETTINGS, **change})
+    assert message in str(error.value)
+    assert not list(output.rglob("model.joblib"))
+
+
+def test_predict_holdout_refuses_rows_that_have_changed(output: Path, tmp_path: Path) -> None:
+    location = houses(tmp_path)
+    settings = {**SETTINGS, "dataset": location, "target": "price", "row_id": None, "metric": "r2"}
+    settings |= {"estimator": "sklearn.linear_model.LinearRegression", "parameters": {}, "search_space": {}}
+    version = training.train_challenger(**{**settings, "other_metrics": []})["version"]
+    houses(tmp_path, rows=90)
+    with pytest.raises(ValueError, match="have changed since"):
+        training.predict_holdout(model="digits", version=version)

@@ -1,0 +1,43 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Airflow reads its settings when it is imported: no test may see those of the shell, nor write to a home.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "BATCH_"))]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home for the tests' own process, made before anything imports Airflow."""
+    home = tmp_path_factory.mktemp("airflow_home")
+    os.environ["AIRFLOW_HOME"] = str(home)
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    return home
+
+
+@pytest.fixture
+def httpserver() -> Iterator[HTTPServer]:
+    """A server on 127.0.0.1 of the test's own: one that answers slowly holds up no other test."""
+    # It would log each request, with what is secret in it, among the lines that the tests look at.
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    with HTTPServer(host="127.0.0.1", threaded=True) as server:
+        yield server
+
+
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty output folder that the callables write to."""
+    folder = tmp_path / "output"
+    monkeypatch.setenv("BATCH_OUTPUT", str(folder))
+    return folder
