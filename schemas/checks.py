@@ -49,7 +49,7 @@ def check_paths(document: Document) -> Iterator[Diagnostic]:
             yield document.problem(
                 "DAG201", path, f"{text!r} may not be named in YAML", f"allowed are: {packages}"
             )
-        elif text.startswith("callables.") and any(part.startswith("_") for part in text.split(".")):
+        elif _is_private(text):
             hint = "name a function of a module without a leading underscore"
             yield document.problem("DAG202", path, f"{text!r} is not for YAML", hint)
         else:
@@ -76,9 +76,13 @@ def _dotted_paths(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
             yield from _dotted_paths(item, (*path, index))
 
 
+def _is_private(text: str) -> bool:
+    return text.startswith("callables.") and any(part.startswith("_") for part in text.split("."))
+
+
 def _resolved(text: Any) -> Any | None:
     """Return what an allowed path names, or None; check_paths tells why."""
-    if not (isinstance(text, str) and is_allowed(text)):
+    if not isinstance(text, str) or not is_allowed(text) or _is_private(text):
         return None
     try:
         return resolve(text)
@@ -132,14 +136,17 @@ def _bind(
     parameters = inspect.signature(function).parameters
     if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         return
+    meant = set()
     for name in given:
         if name not in parameters:
             message = f"{function.__name__}() has no argument {name!r}"
-            yield document.problem("DAG102", (*path, name), message, did_you_mean(name, parameters), key=True)
+            hint = did_you_mean(name, parameters)
+            meant.update(known for known in parameters if repr(known) in hint)
+            yield document.problem("DAG102", (*path, name), message, hint, key=True)
     missing = [
         one.name
         for one in parameters.values()
-        if one.default is one.empty and one.name not in given and one.name not in optional
+        if one.default is one.empty and one.name not in {*given, *optional, *meant}
     ]
     if missing:
         message = f"{function.__name__}() needs {', '.join(map(repr, missing))}"

@@ -10,7 +10,7 @@ from schemas.checks import CHECKS
 from schemas.diagnostics import Diagnostic
 from schemas.documents import DEFAULTS_NAMES, Document, DocumentError, find_files, read_document
 from schemas.operators import did_you_mean
-from schemas.schema import load_schema
+from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, load_schema
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -75,7 +75,8 @@ def _translate(document: Document, error: ValidationError) -> Iterator[Diagnosti
     """Turn a validator's error into diagnostics a person understands, at the most telling place."""
     if error.context and error.validator in ("anyOf", "allOf"):
         # Of the alternatives, the one that came furthest is the one that was meant.
-        nested = [child for child in error.context if len(child.path) > 0]
+        fitting = [child for child in error.context if child.validator != "type" or len(child.path) > 0]
+        nested = [child for child in fitting if child.validator != "required" or error.validator == "allOf"]
         if nested:
             deepest = max(len(child.absolute_path) for child in nested)
             for child in nested:
@@ -93,7 +94,10 @@ def _translate(document: Document, error: ValidationError) -> Iterator[Diagnosti
                 yield document.problem("DAG002", (*path, key), f"unknown key {str(key)!r}", hint, key=True)
     elif error.validator == "required" or (error.validator == "anyOf" and isinstance(error.instance, dict)):
         wanted = [name for part in schema.get("anyOf", [schema]) for name in part.get("required", [])]
-        hint = _near_miss(error.instance, wanted) if isinstance(error.instance, dict) else ""
+        misspelt = _meant_for(instance, wanted) if isinstance(instance, dict) else ""
+        if misspelt and wanted == ["tasks"]:
+            return  # told as an unknown key already
+        hint = f"is {misspelt!r} meant for it?" if misspelt else ""
         message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
         yield document.problem("DAG003", path, message, hint, key=True)
     else:
@@ -102,12 +106,11 @@ def _translate(document: Document, error: ValidationError) -> Iterator[Diagnosti
         yield document.problem("DAG003", path, f"{where}{_plain(error)}", hint)
 
 
-def _near_miss(instance: dict, wanted: list[str]) -> str:
-    for name in wanted:
-        for key in instance:
-            if did_you_mean(str(key), [name]):
-                return f"did you mean {name!r} by {key!r}?"
-    return ""
+def _meant_for(instance: dict, wanted: list[str]) -> str:
+    """Return the key that was probably meant for a wanted one, or an empty text."""
+    known = {*DAG_KEYS, *ARGUMENT_TYPES}
+    close = (str(key) for name in wanted for key in instance if did_you_mean(str(key), [name]))
+    return next((key for key in close if key not in known), "")
 
 
 def _plain(error: ValidationError) -> str:
@@ -121,6 +124,8 @@ def _plain(error: ValidationError) -> str:
         case "enum":
             hint = did_you_mean(str(error.instance), map(str, expected))
             return f"{shown} is not one of {', '.join(map(str, expected))}" + (f"; {hint}" if hint else "")
+        case "minProperties" | "minItems":
+            return "is empty"
         case "anyOf":
             return f"{shown} is of no kind that is allowed here"
         case _:

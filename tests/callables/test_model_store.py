@@ -15,7 +15,9 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["disk", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelStore]:
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModelStore]:
     place = str(tmp_path) if request.param == "disk" else f"memory://{uuid.uuid4().hex}"
     monkeypatch.setenv("BATCH_OUTPUT", place)
     yield ModelStore("digits")

@@ -20,7 +20,12 @@ RUN = {"run_id": "scheduled__2026-01-01T15:30:00+00:00", "run_after": "2026-01-0
 @pytest.fixture
 def champion(output: Path) -> str:
     training.train_challenger(
-        **DATA, **RUN, model="digits", target="digit", estimator="sklearn.naive_bayes.GaussianNB", metric="accuracy"
+        **DATA,
+        **RUN,
+        model="digits",
+        target="digit",
+        estimator="sklearn.naive_bayes.GaussianNB",
+        metric="accuracy",
     )
     comparison = promotion.compare(model="digits", metric="accuracy")
     return promotion.promote(comparison=json.dumps(comparison), run_id="p")["version"]

@@ -59,7 +59,10 @@ def test_the_first_model_needs_its_floors_only(output: Path) -> None:
     assert ModelStore("digits").champion() is None
     version = add_version(0.91)
     high = run(floors={"accuracy": 0.9})
-    assert (high["verdict"], high["reason"]) == ("promote", "the first model: accuracy 0.91 keeps every floor")
+    assert (high["verdict"], high["reason"]) == (
+        "promote",
+        "the first model: accuracy 0.91 keeps every floor",
+    )
     assert champion() == version
 
 
@@ -197,7 +200,9 @@ def test_a_champion_with_another_holdout_is_scored_on_the_challengers(output: Pa
     }
     training.train_challenger(**settings, run_id="a", holdout_seed=1)
     first = run()
-    training.train_challenger(**{**settings, "run_after": "2026-01-01T01:00:00+00:00"}, run_id="b", holdout_seed=2)
+    training.train_challenger(
+        **{**settings, "run_after": "2026-01-01T01:00:00+00:00"}, run_id="b", holdout_seed=2
+    )
     second = decide()
     # The same model on other rows: its score is not the one on record.
     assert second["champion"] == first["challenger"]

@@ -19,7 +19,10 @@ from callables._files import PROJECT_ROOT
 from callables._kma_sample import sample_items
 
 DISTRICTS = "data/seoul_districts.csv"
-RUN = {"run_id": "scheduled__2026-01-01T01:00:00+00:00", "run_after": "2026-01-01T01:00:00+00:00"}  # 10:00 KST
+RUN = {
+    "run_id": "scheduled__2026-01-01T01:00:00+00:00",
+    "run_after": "2026-01-01T01:00:00+00:00",
+}  # 10:00 KST
 
 
 def kst(text: str) -> datetime:
@@ -193,7 +196,12 @@ def test_an_answer_that_is_no_forecast_is_told_apart(status: int, body: str, cod
 
 def test_numbers_in_place_of_texts_are_read() -> None:
     items = [
-        {**item, "baseTime": int(item["baseTime"]), "baseDate": int(item["baseDate"]), "fcstTime": int(item["fcstTime"])}
+        {
+            **item,
+            "baseTime": int(item["baseTime"]),
+            "baseDate": int(item["baseDate"]),
+            "fcstTime": int(item["fcstTime"]),
+        }
         for item in kma_items("202601010930", 60, 127)
     ]
     body = json.dumps(kma_answer(items)).encode()
@@ -221,7 +229,11 @@ def test_rain_texts(text: str, low: str, high: str) -> None:
 
 @pytest.mark.parametrize("value", ["900", "-999", "999.0"])
 def test_a_value_that_marks_a_gap_is_empty(value: str) -> None:
-    items = [item | {"fcstValue": value} for item in kma_items("202601010930", 60, 127) if item["category"] == "T1H"]
+    items = [
+        item | {"fcstValue": value}
+        for item in kma_items("202601010930", 60, 127)
+        if item["category"] == "T1H"
+    ]
     assert _weather_csv.forecast_values(items, kst("2026-01-01T11:00:00"))["temperature_c"] == ""
 
 
@@ -232,7 +244,9 @@ def row(base: str, collected: str, value: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 2, 0)])
-def test_of_duplicates_the_newest_base_then_the_newest_collection_wins(output: Path, order: tuple[int, ...]) -> None:
+def test_of_duplicates_the_newest_base_then_the_newest_collection_wins(
+    output: Path, order: tuple[int, ...]
+) -> None:
     rows = [row("08:30", "10:09", "older"), row("09:30", "10:00", "earlier"), row("09:30", "10:05", "newest")]
     for index in order:
         _weather_csv.upsert([rows[index]])
@@ -243,7 +257,9 @@ def test_of_duplicates_the_newest_base_then_the_newest_collection_wins(output: P
 def test_latest_does_not_go_back_when_an_old_run_is_cleared(output: Path) -> None:
     collect_and_preprocess()
     collect_and_preprocess(run_id="old", run_after="2025-12-31T01:00:00+00:00")
-    assert {found["forecast_at"] for found in rows_of(output / "weather" / "latest.csv")} == {"2026-01-01T11:00:00+09:00"}
+    assert {found["forecast_at"] for found in rows_of(output / "weather" / "latest.csv")} == {
+        "2026-01-01T11:00:00+09:00"
+    }
     assert rows_of(output / "weather" / "Jongno-gu" / "2025-12.csv")
 
 

@@ -25,7 +25,9 @@ class Slack:
     answer: Answer = field(default=lambda _: Response("ok"))
 
     def __post_init__(self) -> None:
-        self.server.expect_request("/services/T0/B0/secret-token", method="POST").respond_with_handler(self._receive)
+        self.server.expect_request("/services/T0/B0/secret-token", method="POST").respond_with_handler(
+            self._receive
+        )
 
     def _receive(self, request: Request) -> Response:
         self.messages.append(json.loads(request.data)["text"])

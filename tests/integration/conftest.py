@@ -1,0 +1,118 @@
+"""One real Airflow for the session: scheduler, DAG processor, triggerer, REST API and UI, on ports of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local import Api, Instance, free_ports, read_env_file
+from pytest_httpserver import HTTPServer
+from servers import Kma, Slack
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXTRA = Path(__file__).resolve().parent / "dag_configs"
+RUN_TIMEOUT_S = 180
+
+
+@dataclass
+class Running:
+    """The session's Airflow, the project that it runs, and the servers that it talks to."""
+
+    instance: Instance
+    api: Api
+    project: Path
+    output: Path
+    slack: Slack
+    kma: Kma
+
+    def run(self, dag_id: str, conf: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Trigger a DAG and return its run once it has ended."""
+        return self.ended(dag_id, self.api.trigger(dag_id, conf))
+
+    def ended(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Wait for a run to end and return it."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}"
+        return wait_until(lambda: _ended(self.api.get(path)), f"the end of {dag_id} {run_id}")
+
+    def quiet(self, *dag_ids: str) -> None:
+        """Wait until no run of these DAGs goes on, nor follows within five seconds: an asset takes two."""
+
+        def ended() -> bool:
+            return all(_ended(run) for dag_id in dag_ids for run in self.api.runs(dag_id))
+
+        wait_until(lambda: ended() and not time.sleep(5) and ended(), f"the end of all runs of {dag_ids}")
+
+    def tasks(self, run: dict[str, Any]) -> dict[str, str]:
+        """Return the state of each task of a run."""
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+        return {task["task_id"]: task["state"] for task in self.api.get(path)["task_instances"]}
+
+    def log(self, run: dict[str, Any], task_id: str, try_number: int = 1) -> str:
+        """Return the log of one try of a task."""
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/logs/{try_number}"
+        return str(self.api.get(path, full_content=True))
+
+    def xcom(self, run: dict[str, Any], task_id: str) -> Any:
+        """Return what a task returned."""
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.api.get(path, deserialize=True)["value"]
+
+    def clear(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Clear all tasks of a run, as a person does in the UI, and return it once it has ended again."""
+        self.api.post(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/clear", {"dry_run": False})
+        return self.ended(run["dag_id"], run["dag_run_id"])
+
+    def import_errors(self) -> dict[str, str]:
+        """Return what the UI's banner shows: path → text."""
+        found = self.api.get("/importErrors")["import_errors"]
+        return {error["filename"]: error["stack_trace"] for error in found}
+
+
+def wait_until(ask: Callable[[], Any], what: str, seconds: float = RUN_TIMEOUT_S) -> Any:
+    """Ask again and again until the answer is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.3)
+    pytest.fail(f"waited {seconds} s for {what}")
+
+
+def _ended(run: dict[str, Any]) -> dict[str, Any] | None:
+    return run if run["state"] in ("success", "failed") else None
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The project's own DAGs and those of ``tests/integration/dag_configs``, all paused, under Airflow."""
+    project = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "dags", project / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "dag_configs", project / "dag_configs")
+    for extra in EXTRA.glob("*.yaml"):
+        shutil.copy(extra, project / "dag_configs")
+    output = project / "output"
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    with HTTPServer(host="127.0.0.1", threaded=True) as server, contextlib.ExitStack() as stack:
+        slack, kma = Slack(server), Kma(server)
+        settings = {
+            **read_env_file(ROOT / "deploy" / "local.env"),
+            **free_ports(),
+            "BATCH_OUTPUT": str(output),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "AIRFLOW_CONN_SLACK_WEBHOOK": slack.connection,
+            "AIRFLOW_CONN_KMA_LOOPBACK": kma.connection,
+        }
+        instance = Instance(project / "home", settings, dags_folder=project / "dags")
+        stack.callback(instance.stop)
+        instance.start()
+        api = Api(instance)
+        wanted = {"train_model", "promote_model", "predict", "collect_weather"}
+        wait_until(lambda: wanted <= {dag["dag_id"] for dag in api.get("/dags")["dags"]}, "the four DAGs")
+        yield Running(instance, api, project, output, slack, kma)

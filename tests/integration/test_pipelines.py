@@ -1,0 +1,196 @@
+"""The four pipelines under a real scheduler: they succeed, write what they promise, and tell Slack."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import Running, wait_until
+from servers import KEY
+from trees import tree
+from werkzeug import Response
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(running: Running) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run of train_model, and the run of promote_model that its asset started."""
+    running.api.patch("/dags/promote_model", {"is_paused": False})
+    running.slack.messages.clear()
+    train = running.run("train_model")
+    running.quiet("train_model", "promote_model")
+    return train, running.api.runs("promote_model")[-1]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_nothing_listens_outside_this_machine(running: Running) -> None:
+    listening = [
+        address.laddr
+        for process in running.instance.processes()
+        for address in process.net_connections()
+        if address.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert len({address.port for address in listening}) == 3
+
+
+def test_there_are_no_import_errors_and_no_example_dags(running: Running) -> None:
+    assert running.import_errors() == {}
+    assert len(running.api.get("/dags")["dags"]) == 7
+
+
+def test_train_model_keeps_a_version_with_its_inference_results(
+    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    train, _ = trained
+    assert running.tasks(train) == dict.fromkeys(
+        ("check_dataset", "train_challenger", "predict_holdout"), "success"
+    )
+    version = running.xcom(train, "train_challenger")["version"]
+    folder = running.output / "models" / "digits" / "versions" / version
+    assert {path.name for path in folder.iterdir()} == {
+        "model.joblib",
+        "metadata.json",
+        "holdout_predictions.csv",
+    }
+    assert json.loads((folder / "metadata.json").read_text())["run_id"] == train["dag_run_id"]
+    assert len(read_rows(folder / "holdout_predictions.csv")) > 300
+
+
+def test_its_asset_starts_promote_model_which_promotes_the_first_and_tells_slack(
+    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    _, promote = trained
+    assert promote["run_type"] == "asset_triggered"
+    states = running.tasks(promote)
+    assert states == {"compare": "success", "choose": "success", "promote": "success", "keep": "skipped"}
+    first = json.loads((running.output / "models" / "digits" / "history.jsonl").read_text().splitlines()[0])
+    assert (first["verdict"], first["run_id"]) == ("promoted", promote["dag_run_id"])
+    message = next(text for text in running.slack.messages if ":trophy:" in text)
+    assert f"`{first['version']}`" in message
+    assert "previous: `none`" in message
+    assert f"{running.instance.address}/dags/promote_model/runs/" in message
+
+
+def test_a_model_that_is_not_better_is_not_promoted(
+    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    before = (running.output / "models" / "digits" / "champion.json").read_bytes()
+    again = running.run("promote_model")
+    assert running.tasks(again) == {
+        "compare": "success",
+        "choose": "success",
+        "promote": "skipped",
+        "keep": "success",
+    }
+    assert (running.output / "models" / "digits" / "champion.json").read_bytes() == before
+
+
+def test_a_version_can_be_promoted_by_hand(
+    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    pointer = running.output / "models" / "digits" / "champion.json"
+    versions = sorted(path.name for path in (running.output / "models" / "digits" / "versions").iterdir())
+    other = next(name for name in versions if name != json.loads(pointer.read_text())["version"])
+    run = running.run("promote_model", {"version": other})
+    assert running.tasks(run)["promote"] == "success"
+    assert json.loads(pointer.read_text())["version"] == other
+
+
+def test_predict_writes_five_rows(running: Running, trained: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    run = running.run("predict")
+    assert run["state"] == "success"
+    rows = read_rows(Path(running.xcom(run, "predict_rows")["file"]))
+    assert len(rows) == 5
+    assert {row["run_id"] for row in rows} == {run["dag_run_id"]}
+
+
+def test_predict_is_skipped_without_a_champion_and_says_why(running: Running) -> None:
+    run = running.run("predict_nobody")
+    assert running.tasks(run) == {"draw_rows": "success", "predict_rows": "skipped"}
+    assert "model 'nobody' has no champion yet" in running.log(run, "predict_rows")
+
+
+def test_collect_weather_without_a_key_writes_samples_for_25_districts(running: Running) -> None:
+    run = running.run("collect_weather")
+    assert running.tasks(run) == {"collect": "success", "preprocess": "success"}
+    rows = read_rows(running.output / "weather" / "latest.csv")
+    assert len(rows) == 25
+    assert {row["source"] for row in rows} == {"sample"}
+    assert "MADE UP" in running.log(run, "collect")
+
+
+def test_collect_weather_with_a_key_asks_the_service_and_never_shows_the_key(running: Running) -> None:
+    run = running.run("collect_loopback")
+    assert run["state"] == "success", running.log(run, "collect")
+    assert len(running.kma.requests) == 14
+    assert "kma" in {row["source"] for row in read_rows(running.output / "weather" / "latest.csv")}
+    secret = KEY[:12].encode()
+    places = {**tree(running.output), **tree(running.instance.home / "logs")}
+    assert [name for name, data in places.items() if secret in data] == []
+    assert KEY not in str(running.xcom(run, "collect")) + running.log(run, "collect")
+
+
+@pytest.mark.parametrize("dag_id", ["train_model", "predict", "collect_weather"])
+def test_a_cleared_run_leaves_the_same_files(
+    running: Running, trained: tuple[dict[str, Any], dict[str, Any]], dag_id: str
+) -> None:
+    # promote_model would follow a second training, and write into the history that it did.
+    running.api.patch("/dags/promote_model", {"is_paused": True})
+    run = running.run(dag_id)
+    before = tree(running.output)
+    assert running.clear(run)["state"] == "success"
+    assert running.tasks(run).keys()
+    assert tree(running.output) == before
+
+
+def test_a_failed_training_reaches_slack_with_the_errors_text(running: Running) -> None:
+    running.slack.messages.clear()
+    run = running.run("train_broken")
+    assert run["state"] == "failed"
+    assert len(running.slack.messages) == 1
+    message = running.slack.messages[0]
+    assert "*train_broken.check_dataset* failed" in message
+    assert f"run `{run['dag_run_id']}`, try 1" in message
+    assert "FileNotFoundError: dataset 'data/no_such_file.csv' does not exist" in message
+    assert f"<{running.instance.address}/dags/train_broken/runs/" in message
+
+
+def test_when_slack_is_broken_the_pipeline_ends_as_it_would(running: Running) -> None:
+    running.slack.answer = lambda _: Response("server error", status=500)
+    try:
+        run = running.run("train_broken")
+    finally:
+        running.slack.answer = lambda _: Response("ok")
+    assert run["state"] == "failed"
+    log = running.log(run, "check_dataset")
+    assert "Slack was not told (HTTP 500" in log
+    assert "AIRFLOW_CONN_SLACK_WEBHOOK=" in log
+    assert "secret-token" not in log
+
+
+def test_a_broken_file_shows_under_its_own_name_and_stops_nothing_else(running: Running) -> None:
+    path = running.project / "dag_configs" / "predict_nobody.yaml"
+    good = path.read_text(encoding="utf-8")
+    history = len(running.api.runs("predict_nobody"))
+    path.write_text(good.replace("draw_rows\n      op", "draw_row\n      op"), encoding="utf-8")
+    error = wait_until(
+        lambda: running.import_errors().get("dag_configs/predict_nobody.yaml"), "the error", 60
+    )
+    assert "dag_configs/predict_nobody.yaml:7:24: DAG101 error: python_callable:" in error
+    assert "did you mean 'draw_rows'?" in error
+    assert set(running.import_errors()) == {"dag_configs/predict_nobody.yaml"}
+    assert running.run("predict")["state"] == "success"
+    path.write_text(good, encoding="utf-8")
+    wait_until(lambda: running.import_errors() == {}, "the error to go away", 60)
+    assert running.run("predict_nobody")["state"] == "success"
+    assert len(running.api.runs("predict_nobody")) == history + 1

@@ -1,0 +1,44 @@
+"""Every file of the corpus: a valid one gives no diagnostic, an invalid one the complete text beside it.
+
+After a change of wording: ``UPDATE_CORPUS=1 pytest tests/schemas/test_corpus.py``, then read the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from schemas.diagnostics import as_text
+from schemas.validation import check_paths
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+VALID = sorted((CONFIGS / "valid").glob("*.yaml"))
+INVALID = sorted((CONFIGS / "invalid").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def in_the_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in the texts are relative to the working directory."""
+    monkeypatch.chdir(CONFIGS)
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_valid(path: Path) -> None:
+    assert as_text(check_paths([path])) == ""
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_invalid(path: Path) -> None:
+    printed = as_text(check_paths([path])) + "\n"
+    expected = path.with_suffix(".txt")
+    if os.environ.get("UPDATE_CORPUS"):
+        expected.write_text(printed, encoding="utf-8")
+    assert printed == expected.read_text(encoding="utf-8")
+    assert " error: " in printed
+
+
+def test_the_corpus_is_found() -> None:
+    assert len(VALID) >= 3
+    assert len(INVALID) >= 30

@@ -1,0 +1,187 @@
+"""The loader: what it imports, what it isolates, and what the DAGs it builds are like."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+
+from schemas import loading
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOOD = (ROOT / "tests/configs/valid/mapping.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "dag_configs"
+    found.mkdir()
+    (found / "good.yaml").write_text(GOOD.replace("example", "good"), encoding="utf-8")
+    return found
+
+
+def load(folder: Path) -> dict[str, DAG]:
+    namespace: dict[str, DAG] = {}
+    loading.load_dags(folder, namespace)
+    return namespace
+
+
+def error_of(dag: DAG) -> tuple[str, str]:
+    """The path and text under which Airflow shows a broken file."""
+    assert isinstance(dag, loading.BrokenConfig)
+    with pytest.raises(loading.ConfigError) as error:
+        dag.get_serialized_fields()
+    return str(dag.relative_fileloc), str(error.value)
+
+
+def test_loading_all_four_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, runpy; found = runpy.run_path('dags/load_all.py');"
+        "from airflow.sdk import DAG;"
+        "print(sorted(name for name, value in found.items() if isinstance(value, DAG)));"
+        "print([name for name in ('pandas', 'sklearn', 'scipy', 'joblib', 'numpy') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    dags, heavy = found.stdout.splitlines()[-2:]
+    assert dags == "['collect_weather', 'predict', 'promote_model', 'train_model']"
+    assert heavy == "[]"
+
+
+def schedule(dag: DAG) -> str:
+    """The cron or preset, or the assets' URIs."""
+    if isinstance(dag.schedule, str):
+        return dag.schedule
+    return " ".join(asset.uri for asset in dag.schedule)
+
+
+def test_the_four_pipelines_are_as_the_mission_says() -> None:
+    dags = load(ROOT / "dag_configs")
+    summary = {name: (schedule(dag), dag.task_ids) for name, dag in dags.items()}
+    assert summary == {
+        "collect_weather": ("@hourly", ["collect", "preprocess"]),
+        "predict": ("*/5 * * * *", ["draw_rows", "predict_rows"]),
+        "promote_model": ("model://digits/challenger", ["compare", "choose", "promote", "keep"]),
+        "train_model": ("@hourly", ["check_dataset", "train_challenger", "predict_holdout"]),
+    }
+    for dag in dags.values():
+        assert (str(dag.timezone), dag.catchup, dag.max_active_runs) == ("Asia/Seoul", False, 1)
+        for task in dag.tasks:
+            assert task.on_failure_callback
+            assert task.execution_timeout is not None
+            assert task.retries == 2
+            assert task.doc_md
+    assert type(dags["promote_model"].get_task("choose")).__name__ == "BranchPythonOperator"
+
+
+def test_the_doc_is_the_persons_text_and_the_yaml_as_written(folder: Path) -> None:
+    text = GOOD.replace("example:", "good:\n  doc_md: For the person on call.\n  # $HOME stays as it is", 1)
+    (folder / "good.yaml").write_text(text, encoding="utf-8")
+    doc = load(folder)["good"].doc_md
+    assert doc is not None
+    assert doc.startswith("For the person on call.")
+    assert "# $HOME stays as it is" in doc
+    assert "dag_configs/good.yaml" in doc
+
+
+def test_no_dag_has_the_tag_that_reports_its_runs(folder: Path) -> None:
+    assert all("dagfactory" not in dag.tags for dag in load(ROOT / "dag_configs").values())
+
+
+def test_nothing_of_the_environment_gets_into_a_dag(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_WORD", "hunter2")
+    (folder / "env.yaml").write_text(GOOD.replace("data/digits.csv", "$SECRET_WORD"), encoding="utf-8")
+    dag = load(folder)["example"]
+    assert dag.get_task("second").op_kwargs["dataset"] == "$SECRET_WORD"
+    assert "hunter2" not in str(dag.doc_md)
+
+
+BROKEN = {
+    "misspelt callable": GOOD.replace("draw_rows", "draw_row"),
+    "misspelt key": GOOD.replace("tasks:", "task:"),
+    "syntax": GOOD.replace("[first]", "[first"),
+    "not text": "\x00\x01",
+    "one of two": GOOD + GOOD.replace("example", "other").replace("draw_rows", "draw_row"),
+    "refused by Airflow": GOOD.replace(
+        "      dependencies", "      retry_delay: -5\n      pool_slots: 0\n      dependencies"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_loads_nothing_and_the_others_everything(folder: Path, text: str) -> None:
+    (folder / "bad.yaml").write_text(text, encoding="utf-8")
+    dags = load(folder)
+    broken = [dag for dag in dags.values() if isinstance(dag, loading.BrokenConfig)]
+    assert [name for name in dags if dags[name] not in broken] == ["good"]
+    assert len(broken) == 1
+    path, message = error_of(broken[0])
+    assert path == "dag_configs/bad.yaml"
+    assert "dag_configs/bad.yaml:" in message
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import nowhere", "def broken(:", "1 / 0"])
+def test_a_callable_that_breaks_at_import_stops_its_own_file_only(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    import callables
+
+    name = f"broken_{abs(hash(code))}"
+    (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(callables, "__path__", [*callables.__path__, str(tmp_path)])
+    text = GOOD.replace("callables.prediction.draw_rows", f"callables.{name}.run")
+    (folder / "bad.yaml").write_text(text, encoding="utf-8")
+    dags = load(folder)
+    assert "good" in dags
+    assert "cannot be imported" in error_of(dags["config_error.dag_configs-bad.yaml"])[1]
+
+
+def test_a_broken_defaults_file_is_told_for_each_file_that_needs_it(folder: Path) -> None:
+    (folder / "defaults.yml").write_text("default_args: {retriez: 3}\n", encoding="utf-8")
+    dags = load(folder)
+    assert (
+        "defaults.yml:1:16: DAG002 error: unknown key 'retriez'"
+        in error_of(dags["config_error.dag_configs-good.yaml"])[1]
+    )
+
+
+def test_the_second_file_with_a_dag_id_is_refused_and_names_the_first(folder: Path) -> None:
+    (folder / "same.yaml").write_text(GOOD.replace("example", "good"), encoding="utf-8")
+    dags = load(folder)
+    assert isinstance(dags["good"], DAG)
+    assert not isinstance(dags["good"], loading.BrokenConfig)
+    message = error_of(dags["config_error.dag_configs-same.yaml"])[1]
+    assert "dag_id 'good' is in dag_configs/good.yaml already" in message
+
+
+def test_in_a_task_only_its_own_file_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "bad.yaml").write_text("[", encoding="utf-8")
+    (folder / "another.yaml").write_text(GOOD, encoding="utf-8")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "good")
+    assert list(load(folder)) == ["good"]
+
+
+def test_arguments_that_dag_factory_drops_are_set(folder: Path) -> None:
+    more = "example:\n  fail_fast: true\n  max_consecutive_failed_dag_runs: 7\n  owner_links: {airflow: 'https://example.org'}\n"
+    (folder / "more.yaml").write_text(GOOD.replace("example:\n", more), encoding="utf-8")
+    dag = load(folder)["example"]
+    assert (dag.fail_fast, dag.max_consecutive_failed_dag_runs) == (True, 7)
+    assert dag.owner_links == {"airflow": "https://example.org"}
+
+
+def test_the_nearest_defaults_win_and_a_dags_own_line_over_all(folder: Path) -> None:
+    (folder / "defaults.yml").write_text(
+        "max_active_runs: 3\ndefault_args: {retries: 3, owner: outer}\n", encoding="utf-8"
+    )
+    nested = folder / "team"
+    nested.mkdir()
+    (nested / "defaults.yml").write_text("default_args: {owner: inner}\n", encoding="utf-8")
+    shutil.move(folder / "good.yaml", nested / "good.yaml")
+    (nested / "own.yaml").write_text(GOOD.replace("example:", "own:\n  max_active_runs: 9"), encoding="utf-8")
+    dags = load(folder)
+    task = dags["good"].get_task("first")
+    assert (task.retries, task.owner) == (3, "inner")
+    assert (dags["good"].max_active_runs, dags["own"].max_active_runs) == (3, 9)
