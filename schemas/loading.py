@@ -8,6 +8,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from airflow.exceptions import SerializationError
 from airflow.sdk import DAG, get_parsing_context
 
 from schemas.diagnostics import ERROR, Diagnostic, as_text
@@ -27,8 +28,11 @@ DROPPED_BY_DAG_FACTORY = ("deadline", "fail_fast", "max_consecutive_failed_dag_r
 TELEMETRY_TAG = "dagfactory"
 
 
-class ConfigError(Exception):
-    """A DAG file with errors; the text is all of its diagnostics."""
+class ConfigError(SerializationError):
+    """A DAG file with errors; the text is all of its diagnostics.
+
+    Airflow would wrap any other kind of error in this one, and show the text twice.
+    """
 
 
 class BrokenConfig(DAG):

@@ -186,8 +186,10 @@ def test_a_broken_file_shows_under_its_own_name_and_stops_nothing_else(running: 
     error = wait_until(
         lambda: running.import_errors().get("dag_configs/predict_nobody.yaml"), "the error", 60
     )
-    assert "dag_configs/predict_nobody.yaml:7:24: DAG101 error: python_callable:" in error
-    assert "did you mean 'draw_rows'?" in error
+    assert error.strip() == (
+        "dag_configs/predict_nobody.yaml:7:24: DAG101 error: "
+        "python_callable: 'callables.prediction' has no 'draw_row'\n  hint: did you mean 'draw_rows'?"
+    )
     assert set(running.import_errors()) == {"dag_configs/predict_nobody.yaml"}
     assert running.run("predict")["state"] == "success"
     path.write_text(good, encoding="utf-8")

@@ -1,0 +1,117 @@
+"""The pieces of ``make up`` that need no Airflow."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import local
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_env_files_are_read_as_people_write_them(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text('# a comment\n\nA=1\nexport B="two words"\nC={"json": "a=b"}\n', encoding="utf-8")
+    assert local.read_env_file(file) == {"A": "1", "B": "two words", "C": '{"json": "a=b"}'}
+    assert local.read_env_file(tmp_path / "none") == {}
+
+
+def test_a_line_that_is_no_setting_is_named_but_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("A=1\nhunter2\n", encoding="utf-8")
+    with pytest.raises(local.LocalError, match=r"\.env:2: not of the form NAME=value") as error:
+        local.read_env_file(file)
+    assert "hunter2" not in str(error.value)
+
+
+def test_the_shell_overrides_files_but_not_whose_data_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__PORT", "9999")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://another/project")
+    said: list[str] = []
+    settings = local.project_settings(said.append)
+    assert settings["AIRFLOW__API__PORT"] == "9999"
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in settings
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in said[0]
+    assert "postgresql" not in said[0]
+
+
+def test_a_taken_port_is_named_with_the_setting_that_moves_it(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = {**local.free_ports(), "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__PORT": str(port)}
+        with pytest.raises(
+            local.LocalError, match=rf"port {port}, for the UI .*: AIRFLOW__API__PORT={port + 10}"
+        ):
+            local.Instance(tmp_path, settings).start()
+
+
+def instance(home: Path, session: int, started: float) -> local.Instance:
+    home.mkdir(exist_ok=True)
+    (home / "running.json").write_text(f'{{"session": {session}, "started": {started}}}', encoding="utf-8")
+    return local.Instance(home, {})
+
+
+@pytest.fixture
+def stranger() -> psutil.Process:
+    """A process with a session of its own, like one of ours."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    yield psutil.Process(child.pid)
+    child.kill()
+    child.wait()
+
+
+def test_stopping_ends_a_session_of_ours(tmp_path: Path, stranger: psutil.Process) -> None:
+    ours = instance(tmp_path, stranger.pid, stranger.create_time())
+    assert [process.pid for process in ours.processes()] == [stranger.pid]
+    assert ours.stop()
+    assert ours.processes() == []
+    assert not ours.stop()
+
+
+@pytest.mark.parametrize("age_s", [3600, -3600])
+def test_a_number_that_somebody_else_has_now_is_left_alone(
+    tmp_path: Path, stranger: psutil.Process, age_s: int
+) -> None:
+    stale = instance(tmp_path, stranger.pid, stranger.create_time() - age_s)
+    assert stale.processes() == []
+    assert not stale.stop()
+    assert stranger.is_running()
+
+
+def test_with_no_state_nothing_is_stopped(tmp_path: Path) -> None:
+    assert not local.Instance(tmp_path, {}).stop()
+
+
+def test_an_old_python_is_told_which_one_is_needed() -> None:
+    code = (
+        "import sys, runpy; sys.version_info = (3, 8, 1, 'final', 0);"
+        "sys.exit(runpy.run_path('deploy/setup.py')['main']())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 1
+    assert "Python 3.11 to 3.14 is needed, and this is 3.8" in found.stderr
+    assert "to do: install one of them and name it: make setup PYTHON=python3.12" in found.stderr
+
+
+def test_without_a_python_make_says_what_to_install() -> None:
+    found = subprocess.run(
+        ["make", "setup", "PYTHON=no-such-python"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 2
+    assert "no Python 3.11 or newer was found" in found.stderr
+    assert "apt-get install python3 python3-venv" in found.stderr
+
+
+def test_help_lists_every_command() -> None:
+    found = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = {line.split()[1] for line in found.stdout.splitlines() if line.startswith("  make")}
+    assert listed == {"help", "setup", "up", "down", "demo", "check", "test", "lint"}

@@ -1,0 +1,119 @@
+"""The UI as a person sees it, in Debian's chromium: log in, see the four DAGs, a green graph, a broken file.
+
+``UPDATE_SCREENSHOT=1`` makes the picture in the README anew; otherwise it goes to output/screenshots/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Running, wait_until
+from playwright.sync_api import Page, expect, sync_playwright
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+DAGS = ("collect_weather", "predict", "promote_model", "train_model")
+
+
+@pytest.fixture(scope="module")
+def page(running: Running) -> Iterator[Page]:
+    """A browser that has logged in through the form."""
+    browser_path = next(filter(None, map(shutil.which, NAMES)), None)
+    if browser_path is None:
+        pytest.fail("the browser tests need chromium; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=QUIET)
+        page = browser.new_page(viewport={"width": 1360, "height": 720}, timezone_id="Asia/Seoul")
+        page.set_default_timeout(30_000)
+        page.goto(running.instance.address)
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", running.instance.password())
+        page.click("button[type=submit]")
+        expect(page.get_by_role("link", name="Dags")).to_be_visible()
+        yield page
+        browser.close()
+
+
+def screenshot(page: Page, name: str) -> Path:
+    """Save what the browser shows and return the file."""
+    folder = ROOT / ("deploy/images" if os.environ.get("UPDATE_SCREENSHOT") else "output/screenshots")
+    path = folder / f"{name}.png"
+    page.screenshot(path=path)
+    return path
+
+
+def test_the_four_dags_are_listed(running: Running, page: Page) -> None:
+    page.goto(f"{running.instance.address}/dags")
+    for dag_id in DAGS:
+        expect(page.get_by_role("link", name=dag_id, exact=True)).to_be_visible()
+
+
+def test_promote_model_is_a_green_graph_that_the_asset_links_to_train_model(
+    running: Running, page: Page
+) -> None:
+    running.api.patch("/dags/promote_model", {"is_paused": False})
+    if not running.api.runs("promote_model"):
+        running.run("train_model")
+        wait_until(lambda: running.api.runs("promote_model"), "promote_model's run")
+    running.quiet("train_model", "promote_model")
+    promoted = next(
+        run for run in running.api.runs("promote_model") if running.tasks(run)["promote"] == "success"
+    )
+    page.goto(
+        f"{running.instance.address}/dags/promote_model/runs/{promoted['dag_run_id'].replace('+', '%2B')}"
+    )
+    page.get_by_label(re.compile("^Show Graph")).click()
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("combobox").filter(has_text="Only tasks").click()
+    page.get_by_role("option", name="All Dag Dependencies").click()
+    page.keyboard.press("Escape")
+    graph = page.locator(".react-flow__nodes")
+    for linked in ("model://digits/challenger", "train_model"):
+        expect(graph.get_by_text(linked, exact=True)).to_be_visible()
+    for task_id in ("compare", "choose", "promote"):
+        node = graph.locator(".react-flow__node", has=page.get_by_text(task_id, exact=True))
+        expect(node.get_by_text("success")).to_be_visible()
+    page.get_by_label("Collapse Details Panel").click()
+    page.mouse.move(300, 700)
+    page.wait_for_timeout(1500)  # the graph glides into its place
+    assert screenshot(page, "promote_model").stat().st_size > 10_000
+
+
+def test_the_doc_for_the_person_on_call_is_one_click_away(running: Running, page: Page) -> None:
+    page.goto(f"{running.instance.address}/dags/train_model")
+    page.get_by_role("button", name="Dag Docs").click()
+    expect(page.get_by_text("When it fails", exact=True)).to_be_visible()
+    expect(page.get_by_text("dag_configs/train_model.yaml")).to_be_visible()
+
+
+def test_a_broken_file_is_in_the_banner_with_its_line_and_the_hint(running: Running, page: Page) -> None:
+    path = running.project / "dag_configs" / "collect_loopback.yaml"
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good.replace("python_callable", "python_calable", 1), encoding="utf-8")
+    try:
+        wait_until(running.import_errors, "the error", 60)
+        page.goto(running.instance.address)
+        page.get_by_role("button", name=re.compile("Dag Import Error")).click()
+        page.get_by_text("dag_configs/collect_loopback.yaml").first.click()
+        expect(page.get_by_text("unknown key 'python_calable'")).to_be_visible()
+        expect(page.get_by_text("did you mean 'python_callable'?")).to_be_visible()
+    finally:
+        if os.environ.get("UPDATE_SCREENSHOT") is None:
+            screenshot(page, "import_error")
+        path.write_text(good, encoding="utf-8")
+    wait_until(lambda: not running.import_errors(), "the error to go away", 60)

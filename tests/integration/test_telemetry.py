@@ -1,0 +1,62 @@
+"""Nobody is told what runs here, in whatever way Airflow is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def desk(tmp_path: Path, httpserver: HTTPServer) -> dict[str, str]:
+    """A desk where only AIRFLOW_HOME, the DAGs folder and BATCH_OUTPUT are set, and a proxy sees who calls out."""
+    httpserver.expect_request("").respond_with_response(Response(status=502))
+    proxy = httpserver.url_for("")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return {
+        **clean,
+        "AIRFLOW_HOME": str(tmp_path / "home"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "BATCH_OUTPUT": str(tmp_path / "output"),
+        "HTTP_PROXY": proxy,
+        "HTTPS_PROXY": proxy,
+        "NO_PROXY": "",
+    }
+
+
+def run(*command: str, env: dict[str, str]) -> str:
+    found = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+def calls(httpserver: HTTPServer) -> list[str]:
+    return [f"{request.method} {request.full_path}" for request, _ in httpserver.log]
+
+
+def test_each_dag_runs_at_a_desk_and_calls_nobody(desk: dict[str, str], httpserver: HTTPServer) -> None:
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    run(airflow, "db", "migrate", env=desk)
+    for dag_id in ("train_model", "promote_model", "predict", "collect_weather"):
+        run(airflow, "dags", "test", dag_id, env=desk)
+    output = Path(desk["BATCH_OUTPUT"])
+    assert (output / "models" / "digits" / "champion.json").exists()
+    assert len(list(output.glob("predictions/digits/*/*.csv"))) == 1
+    assert (output / "weather" / "latest.csv").exists()
+    assert calls(httpserver) == []
+
+
+def test_the_proxy_would_have_seen_it(desk: dict[str, str], httpserver: HTTPServer) -> None:
+    metrics = {"dag_hash": "x", "status": "success", "task_count": 1}
+    code = f"from dagfactory import telemetry; telemetry.emit_usage_metrics_if_enabled('dag_run', {metrics})"
+    run(sys.executable, "-c", code, env=desk)
+    assert len(httpserver.log) == 1
