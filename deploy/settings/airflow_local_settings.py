@@ -5,7 +5,6 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-
 LOADER = "load_all.py"
 YAML = (".yaml", ".yml")
 MARK = "schemas.loading.ConfigError: \n"

@@ -53,7 +53,8 @@ def test_a_failure_tells_where_what_and_where_to_look(slack: Slack) -> None:
         ":red_circle: *train_model.train_challenger* failed\n"
         "run `manual__1`, try 3\n"
         "```ValueError: target 'digit' is empty in 3 rows &lt;&amp;&gt;```\n"
-        "<http://127.0.0.1:8080/dags/train_model/runs/manual__1/tasks/train_challenger?try_number=3|Open the log>"
+        "<http://127.0.0.1:8080/dags/train_model/runs/manual__1/tasks/train_challenger?try_number=3"
+        "|Open the log>"
     ]
 
 

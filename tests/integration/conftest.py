@@ -1,4 +1,4 @@
-"""One real Airflow for the session: scheduler, DAG processor, triggerer, REST API and UI, on ports of its own."""
+"""One real Airflow for the session: scheduler, DAG processor, triggerer, REST API, UI; ports of its own."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Running:
 
     def xcom(self, run: dict[str, Any], task_id: str) -> Any:
         """Return what a task returned."""
-        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/xcomEntries/return_value"
-        return self.api.get(path, deserialize=True)["value"]
+        task = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}"
+        return self.api.get(f"{task}/xcomEntries/return_value", deserialize=True)["value"]
 
     def clear(self, run: dict[str, Any]) -> dict[str, Any]:
         """Clear all tasks of a run, as a person does in the UI, and return it once it has ended again."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def desk(tmp_path: Path, httpserver: HTTPServer) -> dict[str, str]:
-    """A desk where only AIRFLOW_HOME, the DAGs folder and BATCH_OUTPUT are set, and a proxy sees who calls out."""
+    """A desk with AIRFLOW_HOME, the DAGs folder and BATCH_OUTPUT set; a proxy sees who calls out."""
     httpserver.expect_request("").respond_with_response(Response(status=502))
     proxy = httpserver.url_for("")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}

@@ -1,0 +1,34 @@
+"""All four pipelines on an object store that fsspec keeps in memory: one setting, and no other change."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from upath import UPath
+
+from callables import prediction, promotion, training, weather
+
+RUN = {"run_id": "scheduled__2026-01-01T00:00:00+00:00", "run_after": "2026-01-01T00:00:00+00:00"}
+DATA = {"dataset": "data/digits.csv", "row_id": "row_id"}
+
+
+def test_the_four_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = f"memory://{uuid.uuid4().hex}"
+    monkeypatch.setenv("BATCH_OUTPUT", bucket)
+    settings = {"target": "digit", "estimator": "sklearn.naive_bayes.GaussianNB", "metric": "accuracy"}
+    version = training.train_challenger(**DATA, **RUN, **settings, model="digits")["version"]
+    training.predict_holdout(model="digits", version=version)
+    comparison = promotion.compare(model="digits", metric="accuracy")
+    promotion.promote(comparison=json.dumps(comparison), run_id="p")
+    drawn = json.dumps(prediction.draw_rows(**DATA, run_id=RUN["run_id"])["row_ids"])
+    predicted = prediction.predict_rows(**DATA, **RUN, model="digits", row_ids=drawn)
+    districts = "data/seoul_districts.csv"
+    found = weather.collect(**RUN, districts=districts)
+    merged = weather.preprocess(raw=found["raw"], hour=found["hour"], districts=districts)
+    assert UPath(predicted["file"]).read_text(encoding="utf-8").count(version) == 5
+    assert UPath(merged["latest"]).read_text(encoding="utf-8").count("sample") == 25
+    assert UPath(merged["latest"]).protocol == "memory"
+    names = {path.name for path in (UPath(bucket) / "models" / "digits" / "versions" / version).iterdir()}
+    assert names == {"model.joblib", "metadata.json", "holdout_predictions.csv"}
