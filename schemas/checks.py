@@ -136,7 +136,7 @@ def _bind(
     parameters = inspect.signature(function).parameters
     if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         return
-    meant = set()
+    meant: set[str] = set()
     for name in given:
         if name not in parameters:
             message = f"{function.__name__}() has no argument {name!r}"
