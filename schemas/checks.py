@@ -175,6 +175,11 @@ def check_dependencies(document: Document) -> Iterator[Diagnostic]:
         group_names = groups if isinstance(groups, dict) else [g.get("group_name") for g in groups]
         known = {*tasks, *group_names}
         for task_id, task in tasks.items():
+            group = task.get("task_group_name")
+            if group is not None and group not in group_names:
+                at = (*paths[task_id], "task_group_name")
+                message = f"task group {group!r} does not exist"
+                yield document.problem("DAG104", at, message, did_you_mean(str(group), group_names))
             for index, upstream in enumerate(task.get("dependencies") or []):
                 if upstream not in known:
                     at = (*paths[task_id], "dependencies", index)

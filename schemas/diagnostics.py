@@ -19,7 +19,7 @@ CODES = {
     "DAG101": "a dotted path that does not resolve",
     "DAG102": "arguments that do not fit the function",
     "DAG103": "a schedule that is not one",
-    "DAG104": "a dependency on a task that does not exist",
+    "DAG104": "a task or task group that does not exist",
     "DAG105": "tasks that wait for each other",
     "DAG106": "a branch to a task that is not directly downstream",
     "DAG107": "a dag_id that another file has already",

@@ -116,3 +116,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         wanted = {"train_model", "promote_model", "predict", "collect_weather"}
         wait_until(lambda: wanted <= {dag["dag_id"] for dag in api.get("/dags")["dags"]}, "the four DAGs")
         yield Running(instance, api, project, output, slack, kma)
+
+
+Trained = tuple[dict[str, Any], dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def trained(running: Running) -> Trained:
+    """The first run of train_model by hand, and the first of promote_model, which the asset started."""
+    running.api.patch("/dags/promote_model", {"is_paused": False})
+    train = running.run("train_model")
+    running.quiet("train_model", "promote_model")
+    return train, running.api.runs("promote_model")[-1]

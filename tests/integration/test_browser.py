@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Running, wait_until
+from conftest import Running, Trained, wait_until
 from playwright.sync_api import Page, expect, sync_playwright
 
 pytestmark = pytest.mark.slow
@@ -64,16 +64,9 @@ def test_the_four_dags_are_listed(running: Running, page: Page) -> None:
 
 
 def test_promote_model_is_a_green_graph_that_the_asset_links_to_train_model(
-    running: Running, page: Page
+    running: Running, trained: Trained, page: Page
 ) -> None:
-    running.api.patch("/dags/promote_model", {"is_paused": False})
-    if not running.api.runs("promote_model"):
-        running.run("train_model")
-        wait_until(lambda: running.api.runs("promote_model"), "promote_model's run")
-    running.quiet("train_model", "promote_model")
-    promoted = next(
-        run for run in running.api.runs("promote_model") if running.tasks(run)["promote"] == "success"
-    )
+    _, promoted = trained
     page.goto(
         f"{running.instance.address}/dags/promote_model/runs/{promoted['dag_run_id'].replace('+', '%2B')}"
     )

@@ -5,26 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from conftest import Running, wait_until
+from conftest import Running, Trained, wait_until
 from servers import KEY
 from trees import tree
 from werkzeug import Response
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def trained(running: Running) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A run of train_model, and the run of promote_model that its asset started."""
-    running.api.patch("/dags/promote_model", {"is_paused": False})
-    running.slack.messages.clear()
-    train = running.run("train_model")
-    running.quiet("train_model", "promote_model")
-    return train, running.api.runs("promote_model")[-1]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -48,9 +37,7 @@ def test_there_are_no_import_errors_and_no_example_dags(running: Running) -> Non
     assert len(running.api.get("/dags")["dags"]) == 7
 
 
-def test_train_model_keeps_a_version_with_its_inference_results(
-    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
-) -> None:
+def test_train_model_keeps_a_version_with_its_inference_results(running: Running, trained: Trained) -> None:
     train, _ = trained
     assert running.tasks(train) == dict.fromkeys(
         ("check_dataset", "train_challenger", "predict_holdout"), "success"
@@ -67,7 +54,7 @@ def test_train_model_keeps_a_version_with_its_inference_results(
 
 
 def test_its_asset_starts_promote_model_which_promotes_the_first_and_tells_slack(
-    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
+    running: Running, trained: Trained
 ) -> None:
     _, promote = trained
     assert promote["run_type"] == "asset_triggered"
@@ -81,9 +68,7 @@ def test_its_asset_starts_promote_model_which_promotes_the_first_and_tells_slack
     assert f"{running.instance.address}/dags/promote_model/runs/" in message
 
 
-def test_a_model_that_is_not_better_is_not_promoted(
-    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
-) -> None:
+def test_a_model_that_is_not_better_is_not_promoted(running: Running, trained: Trained) -> None:
     before = (running.output / "models" / "digits" / "champion.json").read_bytes()
     again = running.run("promote_model")
     assert running.tasks(again) == {
@@ -95,9 +80,7 @@ def test_a_model_that_is_not_better_is_not_promoted(
     assert (running.output / "models" / "digits" / "champion.json").read_bytes() == before
 
 
-def test_a_version_can_be_promoted_by_hand(
-    running: Running, trained: tuple[dict[str, Any], dict[str, Any]]
-) -> None:
+def test_a_version_can_be_promoted_by_hand(running: Running, trained: Trained) -> None:
     pointer = running.output / "models" / "digits" / "champion.json"
     versions = sorted(path.name for path in (running.output / "models" / "digits" / "versions").iterdir())
     other = next(name for name in versions if name != json.loads(pointer.read_text())["version"])
@@ -106,7 +89,7 @@ def test_a_version_can_be_promoted_by_hand(
     assert json.loads(pointer.read_text())["version"] == other
 
 
-def test_predict_writes_five_rows(running: Running, trained: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_predict_writes_five_rows(running: Running, trained: Trained) -> None:
     run = running.run("predict")
     assert run["state"] == "success"
     rows = read_rows(Path(running.xcom(run, "predict_rows")["file"]))
@@ -141,9 +124,7 @@ def test_collect_weather_with_a_key_asks_the_service_and_never_shows_the_key(run
 
 
 @pytest.mark.parametrize("dag_id", ["train_model", "predict", "collect_weather"])
-def test_a_cleared_run_leaves_the_same_files(
-    running: Running, trained: tuple[dict[str, Any], dict[str, Any]], dag_id: str
-) -> None:
+def test_a_cleared_run_leaves_the_same_files(running: Running, trained: Trained, dag_id: str) -> None:
     # promote_model would follow a second training, and write into the history that it did.
     running.api.patch("/dags/promote_model", {"is_paused": True})
     run = running.run(dag_id)
