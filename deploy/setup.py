@@ -32,7 +32,14 @@ def main() -> int:
     uv = find_uv()
     if uv is None:
         return 1
-    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
+    environment = {
+        # The machine's own certificates, as pip takes them: a company's proxy has one of its own.
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+        **os.environ,
+        "UV_PROJECT_ENVIRONMENT": str(VENV),
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
     environment.pop("VIRTUAL_ENV", None)
     command = [uv, "sync", "--frozen", "--compile-bytecode", "--quiet", "--python", sys.executable]
     if subprocess.run(command, cwd=str(ROOT), env=environment).returncode:
