@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NoReturn
 
 
 def find_connection(conn_id: str) -> Any | None:
     """Return the Airflow connection ``conn_id``, or None when nobody has made one.
 
-    Reading it registers its password with Airflow's secrets masker, so that logs show ``***``.
+    Reading it registers its password with Airflow's secrets masker, so that logs show ``***``. Raises
+    ValueError when there is one in the environment that Airflow cannot read: it would say "none".
     """
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -16,6 +18,12 @@ def find_connection(conn_id: str) -> Any | None:
     try:
         return Connection.get(conn_id)
     except AirflowNotFoundException:
+        name = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if os.environ.get(name):
+            raise ValueError(
+                f"{name} is set but is neither JSON nor a URI that Airflow can read; JSON has double quotes: "
+                '{"conn_type": "…", "password": "…"}'
+            ) from None
         return None
 
 

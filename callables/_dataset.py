@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_SHOWN = 5
-ROW_NUMBER = "row_number"
+NO_VALUE = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Dataset:
         return [name for name in self.frame.columns if name not in (self.row_id, self.target)]
 
 
-def read_rows(location: str, row_id: str | None) -> tuple[pd.DataFrame, str, str]:
+def read_rows(location: str, row_id: str | None, target: str | None = None) -> tuple[pd.DataFrame, str, str]:
     """Read a CSV with a header line.
 
     Returns (frame, name of the row id column, sha256 of the file). Without a ``row_id`` column the row's
@@ -48,13 +48,36 @@ def read_rows(location: str, row_id: str | None) -> tuple[pd.DataFrame, str, str
     except FileNotFoundError:
         message = f"dataset {location!r} does not exist at {path}; correct `dataset` in the YAML"
         raise FileNotFoundError(message) from None
-    try:
-        frame = pd.read_csv(io.BytesIO(data), dtype={row_id: str} if row_id else None)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"dataset {location!r} is not a CSV with a header line: {error}") from error
+    columns = _check_shape(location, data)
+    # In a feature these mean "no value"; a target or an id may well be called None or NA.
+    empty = {name: [""] if name in (row_id, target) else list(NO_VALUE) for name in columns}
+    dtype = {row_id: str} if row_id else None
+    frame = pd.read_csv(io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty)
     if row_id is None:
-        frame.insert(0, ROW_NUMBER, [str(number) for number in range(len(frame))])
-    return frame, row_id or ROW_NUMBER, sha256(data)
+        row_id = next(name for name in ("row_number", "_row_number", "__row_number") if name not in columns)
+        frame.insert(0, row_id, [str(number) for number in range(len(frame))])
+    return frame, row_id, sha256(data)
+
+
+def _check_shape(location: str, data: bytes) -> list[str]:
+    """Return the header; ValueError unless every line has as many fields, named once each."""
+    import csv
+    import io
+
+    try:
+        lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""))
+        header = next(lines, [])
+        wrong = [(lines.line_num, len(line)) for line in lines if line and len(line) != len(header)]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"dataset {location!r} is not a CSV in UTF-8: {error}") from error
+    if not header:
+        raise ValueError(f"dataset {location!r} is not a CSV with a header line: it is empty")
+    if wrong:
+        shown = ", ".join(f"line {number} has {count}" for number, count in wrong[:ROWS_SHOWN])
+        raise ValueError(f"dataset {location!r} has {len(header)} columns, but {shown} fields")
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise ValueError(f"dataset {location!r} has two columns named {', '.join(map(repr, twice))}")
+    return header
 
 
 def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
@@ -62,7 +85,7 @@ def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
 
     Raises ValueError that lists every problem with its column and rows.
     """
-    frame, row_id, digest = read_rows(location, row_id)
+    frame, row_id, digest = read_rows(location, row_id, target)
     problems = list(_problems(frame, target, row_id))
     if problems:
         raise ValueError("\n- ".join([f"dataset {location!r} cannot be used for training:", *problems]))

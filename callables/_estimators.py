@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def build_pipeline(frame: pd.DataFrame, estimator: str, parameters: dict, scaler
     number_steps = [SimpleImputer(strategy="median")]
     if scaler:
         number_steps.append(resolve(scaler, "scaler")())
-    text_steps = [SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")]
+    text_steps = [
+        SimpleImputer(strategy="most_frequent"),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    ]
     columns = ColumnTransformer(
         [("numbers", make_pipeline(*number_steps), numbers), ("texts", make_pipeline(*text_steps), texts)],
         verbose_feature_names_out=False,
@@ -64,11 +68,14 @@ def build_pipeline(frame: pd.DataFrame, estimator: str, parameters: dict, scaler
 def _make(path: str, parameters: dict) -> Any:
     cls = resolve(path, "estimator")
     _check_names(cls, path, parameters, "parameters")
-    return cls(**parameters)
+    try:
+        return cls(**parameters)
+    except TypeError as error:
+        raise ValueError(f"estimator {path!r} cannot be made from `parameters`: {error}") from error
 
 
 def _check_names(cls: type, path: str, given: dict, key: str) -> None:
-    known = list(cls().get_params())
+    known = list(inspect.signature(cls).parameters)
     for name in given:
         if name not in known:
             raise ValueError(f"{key}: {path} has no parameter {name!r}{_did_you_mean(name, known)}")
@@ -82,7 +89,8 @@ def build_search(
     A list is a choice; ``{distribution: loguniform, low: 0.01, high: 10}`` is drawn from (uniform,
     loguniform, randint). The seed decides which candidates are tried.
     """
-    from sklearn.model_selection import RandomizedSearchCV
+    from sklearn.base import is_classifier
+    from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
 
     estimator = pipeline.named_steps["estimator"]
     _seed(estimator, seed)
@@ -91,8 +99,11 @@ def build_search(
     _check_names(type(estimator), type(estimator).__name__, search_space, "search_space")
     space = {f"estimator__{name}": _values(name, spec) for name, spec in search_space.items()}
     scorer, _ = find_scorer(metric)
+    # Shuffled: a file is often sorted by what is to be learnt.
+    splitter = StratifiedKFold if is_classifier(estimator) else KFold
+    cv = splitter(folds, shuffle=True, random_state=seed)
     return RandomizedSearchCV(
-        pipeline, space, n_iter=candidates, scoring=scorer, cv=folds, random_state=seed, n_jobs=1
+        pipeline, space, n_iter=candidates, scoring=scorer, cv=cv, random_state=seed, n_jobs=1
     )
 
 
@@ -142,7 +153,12 @@ def measure(model: Any, features: pd.DataFrame, target: pd.Series, metrics: list
     values = {}
     for metric in metrics:
         scorer, direction = find_scorer(metric)
-        value = float(scorer(model, features, target))
+        try:
+            value = float(scorer(model, features, target))
+        except ValueError as error:
+            raise ValueError(
+                f"metric {metric!r} cannot be measured on the {len(target)} rows held out: {error}"
+            ) from error
         values[metric] = value if direction == "maximize" else -value
     return values
 

@@ -22,6 +22,8 @@ def project_path(location: str) -> UPath:
     """Return ``location`` as a path: a URL as it is, anything else relative to the project."""
     from upath import UPath
 
+    if location.startswith("file://"):
+        location = location.removeprefix("file://")
     return UPath(location) if _URL.match(location) else UPath(PROJECT_ROOT / Path(location).expanduser())
 
 

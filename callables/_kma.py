@@ -22,7 +22,6 @@ PATH = "/1360000/VilageFcstInfoService_2.0/getUltraSrtFcst"
 HOST = "apis.data.go.kr"
 FULL_ANSWER = 60  # 10 categories × 6 hours
 PUBLISHED_AFTER = timedelta(minutes=15)  # a base of HH:30 is served from about HH:45
-HEADER_CODES_RETRIED = frozenset({"01", "02", "04", "05", "99"})
 NO_DATA = "03"
 REMEDIES = {
     "10": "a parameter is wrong, or the base is more than three days old",
@@ -153,8 +152,9 @@ def _check_items(body: dict, base: datetime, cell: tuple[int, int]) -> list[dict
         )
         if found != expected:
             raise KmaError("malformed", f"the answer is for base and cell {found}, asked was {expected}")
-    if int(body.get("totalCount", len(items))) > len(items):
-        raise KmaError("malformed", f"{len(items)} items of {body['totalCount']} came")
+    total = str(body.get("totalCount", len(items)))
+    if total.isdigit() and int(total) > len(items):
+        raise KmaError("malformed", f"{len(items)} items of {total} came")
     return items
 
 

@@ -60,12 +60,12 @@ class ModelStore:
         """Return the folder of one version."""
         return self.root / "versions" / version
 
-    def versions(self) -> list[str]:
-        """Return all complete versions, oldest first."""
+    def versions(self, since: str = "") -> list[str]:
+        """Return all complete versions in the order in which they were made, from ``since`` on."""
         folder = self.root / "versions"
         if not folder.exists():
             return []
-        names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
+        names = (path.name for path in folder.iterdir() if path.name[:1] != "." and path.name >= since)
         return sorted(name for name in names if (self.folder(name) / "metadata.json").exists())
 
     def metadata(self, version: str) -> dict[str, Any]:
@@ -81,17 +81,19 @@ class ModelStore:
             raise ModelStoreError(f"metadata of {self.name} {version} is not JSON: {error}") from error
 
     def find(self, run_id: str, run_after: datetime, inputs: str) -> str | None:
-        """Return the version that this run already made from the same ``inputs`` (a hash), if it did."""
-        stamp = _stamp(run_after)
-        for version in self.versions():
-            if version.startswith(stamp):
-                metadata = self.metadata(version)
-                if (metadata["run_id"], metadata["inputs"]) == (run_id, inputs):
-                    return version
+        """Return the version that this run already made from the same ``inputs`` (a hash), if it did.
+
+        Only versions made since ``run_after`` are read, so that the cost does not grow with history.
+        """
+        since = _stamp(run_after)
+        for version in reversed(self.versions(since)):
+            metadata = self.metadata(version)
+            if (metadata["run_id"], metadata["inputs"]) == (run_id, inputs):
+                return version
         return None
 
-    def save(self, model: Any, metadata: dict[str, Any], run_after: datetime) -> str:
-        """Save a fitted model with its metadata and return its version.
+    def save(self, model: Any, metadata: dict[str, Any], made_at: datetime) -> str:
+        """Save a fitted model with its metadata and return its version, named after ``made_at``.
 
         The version is visible only when whole: on disk by one rename of a staged folder, on object storage
         because ``metadata.json`` is written last.
@@ -102,7 +104,7 @@ class ModelStore:
         joblib.dump(model, buffer, compress=3)
         data = buffer.getvalue()
         digest = sha256(data)
-        version = f"{_stamp(run_after)}-{digest[:8]}"
+        version = f"{_stamp(made_at)}-{digest[:8]}"
         record = to_json({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
         target = self.folder(version)
         if is_local(target):
@@ -144,7 +146,13 @@ class ModelStore:
                 f"{relative_to_project(path)} is not what was saved (its SHA-256 is not in metadata.json); "
                 "it was not loaded; promote another version"
             )
-        return joblib.load(io.BytesIO(data))
+        try:
+            return joblib.load(io.BytesIO(data))
+        except Exception as error:  # whatever a library of another version raises
+            raise ModelStoreError(
+                f"{self.name} {version} cannot be loaded by the installed libraries "
+                f"({type(error).__name__}: {error}); it was made with {metadata.get('libraries')}"
+            ) from error
 
     def champion(self) -> dict[str, Any] | None:
         """Return what ``champion.json`` says, or None before the first promotion."""
@@ -157,6 +165,14 @@ class ModelStore:
             raise ModelStoreError(
                 f"{relative_to_project(path)} is not JSON ({error}); trigger promote_model with a version"
             ) from error
+
+    def usable_pointer(self) -> dict[str, Any] | None:
+        """Return the champion's pointer, or None where there is none or it cannot be read: then say so."""
+        try:
+            return self.champion()
+        except ModelStoreError as error:
+            log.error("%s; going on as if there were no champion", error)
+            return None
 
     def load_champion(self) -> tuple[str, Any] | None:
         """Return (version, model) of the champion, or None before the first promotion.
@@ -187,7 +203,7 @@ class ModelStore:
         """
         metadata = self.metadata(version)
         with self._locked():
-            current = self.champion()
+            current = self.usable_pointer()
             current_version = current["version"] if current else None
             if current is not None and current_version == version:
                 pointer = current
@@ -223,8 +239,11 @@ class ModelStore:
 
     def _append(self, verdict: dict[str, Any]) -> None:
         entries = self.history()
-        key = ("verdict", "version", "run_id")
-        if any(all(entry[name] == verdict[name] for name in key) for entry in entries):
+        # One line a run and version, however often the run's tasks are cleared.
+        if any(
+            (entry["run_id"], entry["version"]) == (verdict["run_id"], verdict["version"])
+            for entry in entries
+        ):
             return
         entries.append({"at": datetime.now(UTC).isoformat(timespec="seconds"), **verdict})
         lines = "".join(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n" for entry in entries)

@@ -96,7 +96,7 @@ def read_districts(location: str) -> list[District]:
     if missing := needed - set(reader.fieldnames or ()):
         raise ValueError(f"districts file {location!r} lacks the columns {', '.join(sorted(missing))}")
     try:
-        return [
+        districts = [
             District(line["name_ko"], line["name_en"], line["code"], (int(line["nx"]), int(line["ny"])))
             for line in reader
         ]
@@ -104,20 +104,29 @@ def read_districts(location: str) -> list[District]:
         raise ValueError(
             f"districts file {location!r} line {reader.line_num}: nx and ny are whole numbers"
         ) from error
+    for name in ("name_en", "code"):
+        seen = [getattr(district, name) for district in districts]
+        if twice := sorted({value for value in seen if seen.count(value) > 1}):
+            raise ValueError(
+                f"districts file {location!r} has the {name} {', '.join(twice)} twice; each names a "
+                "folder or a row of its own, so write Busan-Jung-gu for the second Jung-gu, say"
+            )
+    return districts
 
 
 def forecast_values(items: list[dict], hour: datetime) -> dict[str, str]:
     """Return the values for one hour (KST) by column; empty where there is no such hour in ``items``."""
     wanted = (f"{hour:%Y%m%d}", f"{hour:%H%M}")
-    values = {
-        CATEGORIES[item["category"]]: _text(item.get("fcstValue"))
+    found = {
+        CATEGORIES[item["category"]]: item.get("fcstValue")
         for item in items
         if item.get("category") in CATEGORIES
         and (str(item.get("fcstDate")), str(item.get("fcstTime")).zfill(4)) == wanted
     }
-    if not values:
+    if not found:
         return {}
-    low, high = rain_mm(values.get("rain_1h_text", ""))
+    values = {name: _text(value) for name, value in found.items()}
+    low, high = _rain(found.get("rain_1h_text", MISSING_FROM))
     return {
         **values,
         "sky": SKY.get(values.get("sky_code", ""), ""),
@@ -133,6 +142,12 @@ def _text(value: object) -> str:
         return "" if abs(float(text)) >= MISSING_FROM else text
     except ValueError:
         return text
+
+
+def _rain(value: object) -> tuple[str, str]:
+    """Return the rainfall of an RN1 value as it came; an empty one means none, a missing one is unknown."""
+    text = _text(value)
+    return ("", "") if text == "" and value not in (None, "") else rain_mm(text)
 
 
 def rain_mm(text: str) -> tuple[str, str]:

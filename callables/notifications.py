@@ -45,11 +45,13 @@ def notify_promotion(context: Mapping[str, Any], *, connection: str = "slack_web
     if not result:
         log.warning("%s returned nothing: no promotion to tell of", instance.task_id)
         return
-    before = "none" if result["before"] is None else f"{result['before']:.4f}"
+    before, after = (
+        "none" if value is None else f"{value:.4f}" for value in (result["before"], result["after"])
+    )
     lines = [
         f":trophy: *{_escape(result['model'])}* has a new champion: `{_escape(result['version'])}`",
         f"previous: `{_escape(str(result['previous'] or 'none'))}`",
-        f"{_escape(result['metric'])}: {before} → {result['after']:.4f} ({_escape(result['reason'])})",
+        f"{_escape(result['metric'])}: {before} → {after} ({_escape(result['reason'])})",
         f"<{instance.log_url}|Open the log>",
     ]
     _send("\n".join(lines), connection)
@@ -62,8 +64,10 @@ def _send(text: str, connection: str) -> None:
     message = redact(text)  # a connection's password, say, quoted in an exception
     try:
         problem = _deliver(message, connection)
+    except ValueError as error:  # from find_connection, whose texts hold no secret
+        problem = str(error)
     except Exception as error:  # no fault of Slack's may change a pipeline's result
-        problem = f"{type(error).__name__}: {error}"
+        problem = type(error).__name__
     if problem:
         log.warning("Slack was not told (%s). The message was:\n%s\n%s", redact(problem), message, SETUP)
     else:
@@ -80,7 +84,11 @@ def _deliver(text: str, connection: str) -> str:
         return f"there is no connection {connection!r}"
     # One try, so that a task does not wait for Slack; the client is made here because a thread cannot ask
     # Airflow for the connection.
-    hook = SlackWebhookHook(slack_webhook_conn_id=connection, timeout=TIMEOUT_S, retry_handlers=[])
+    quiet = logging.Logger("slack")  # slack_sdk would log what may be part of the webhook's address
+    quiet.addHandler(logging.NullHandler())
+    hook = SlackWebhookHook(
+        slack_webhook_conn_id=connection, timeout=TIMEOUT_S, retry_handlers=[], logger=quiet
+    )
     client = hook.client
     outcome = [f"no answer within {DEADLINE_S} s"]
 
@@ -88,10 +96,12 @@ def _deliver(text: str, connection: str) -> str:
         try:
             response = client.send(text=text)
             outcome[0] = (
-                "" if response.status_code == 200 else f"HTTP {response.status_code}: {response.body[:200]}"
+                ""
+                if response.status_code == 200
+                else f"HTTP {response.status_code}: {str(response.body)[:200]}"
             )
         except Exception as error:
-            outcome[0] = f"{type(error).__name__}: {error}"
+            outcome[0] = type(error).__name__  # its text may hold the address, which is the secret
 
     thread = threading.Thread(target=post, name="slack", daemon=True)
     thread.start()

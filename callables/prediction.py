@@ -33,6 +33,10 @@ def draw_rows(*, dataset: str, run_id: str, rows: int = 5, row_id: str | None = 
     if id_column not in frame.columns:
         raise ValueError(f"dataset {dataset!r} has no column {id_column!r} for `row_id`")
     ids = [str(value) for value in frame[id_column]]
+    if len(set(ids)) != len(ids):
+        raise ValueError(
+            f"row id {id_column!r} of {dataset!r} is not unique: a row could not be told from another"
+        )
     if not 0 < rows <= len(ids):
         raise ValueError(f"cannot draw {rows} rows from {dataset!r}, which has {len(ids)}; correct `rows`")
     # Not for secrets: a draw that a retry repeats.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any
 
+from callables._dataset import split_holdout
 from callables._model_store import ModelStore, ModelStoreError
 from callables.training import read_holdout
 
 log = logging.getLogger(__name__)
 
+FEWEST_ROWS = 30  # fewer say little about two models
 TIE = 1e-12  # two sums of the same scores may differ by rounding alone
 
 
@@ -30,8 +33,8 @@ def compare(
     It should if it keeps every floor (the worst value allowed of a metric; the only gate for a first model),
     beats the champion's ``metric`` by at least ``min_delta``, and loses no more than its guardrail on any
     other metric; a tie goes by ``on_tie`` (keep or newest). With ``version`` a person has decided: that one
-    is promoted, which is also the way back. Returns verdict (promote or keep), reason, both versions and
-    both scores; errors are smaller-is-better, with ``direction: minimize``.
+    is promoted unseen, which is also the way back. Returns verdict (promote or keep), reason, both versions
+    and both scores; errors are smaller-is-better, with ``direction: minimize``.
     """
     from callables._estimators import find_scorer
 
@@ -47,14 +50,15 @@ def compare(
     if not versions:
         raise ModelStoreError(f"model {model!r} has no version yet; run train_model first")
     challenger = version or versions[-1]
-    store.metadata(challenger)
-    pointer = store.champion()
+    pointer = store.usable_pointer()
     champion = pointer["version"] if pointer else None
     metrics = sorted({metric, *(floors or {}), *(guardrails or {})})
-    scores = _scores(store, challenger, champion, metrics)
     if version:
-        promote, reason = challenger != champion, "chosen by hand"
+        # A person has decided: nothing is scored, so that the way back is open whatever is broken.
+        scores = {"challenger": store.metadata(version)["metrics"], "champion": _on_record(store, champion)}
+        promote, reason = True, "chosen by hand"
     else:
+        scores = _scores(store, challenger, champion, metrics)
         promote, reason = _judge(scores, metric, min_delta, floors or {}, guardrails or {}, on_tie)
     if challenger == champion:
         promote, reason = False, f"{challenger} is the champion already"
@@ -65,8 +69,8 @@ def compare(
         "challenger": challenger,
         "champion": champion,
         "metric": metric,
-        "challenger_score": scores["challenger"][metric],
-        "champion_score": scores["champion"][metric] if champion else None,
+        "challenger_score": scores["challenger"].get(metric),
+        "champion_score": scores["champion"].get(metric),
     }
     log.info("%s %s: %s", result["verdict"], challenger, reason)
     return result
@@ -86,7 +90,7 @@ def promote(*, comparison: str, run_id: str) -> dict:
     """
     result = json.loads(comparison)
     store = ModelStore(result["model"])
-    pointer = store.champion()
+    pointer = store.usable_pointer()
     back = pointer is not None and result["challenger"] == pointer["previous"]
     store.promote(
         result["challenger"],
@@ -113,27 +117,56 @@ def keep(*, comparison: str, run_id: str) -> dict:
     return {"model": result["model"], "champion": result["champion"], "reason": result["reason"]}
 
 
+def _on_record(store: ModelStore, version: str | None) -> dict[str, float]:
+    """Return the metrics in a version's record; none where there is no version or no record."""
+    try:
+        return store.metadata(version)["metrics"] if version else {}
+    except ModelStoreError:
+        return {}
+
+
 def _scores(store: ModelStore, challenger: str, champion: str | None, metrics: list[str]) -> dict[str, dict]:
-    """Return each one's metrics on the challenger's holdout, scoring anew only what is not on record."""
-    metadata = store.metadata(challenger)
-    scores = {"challenger": _scored(store, challenger, metadata, metrics), "champion": {}}
-    if champion is not None:
-        scores["champion"] = _scored(store, champion, metadata, metrics)
-    return scores
+    """Return each one's metrics on the same rows, which neither has seen in training.
+
+    The scores on record are taken where both have them for the same holdout. A champion that cannot be used
+    has no scores, and the challenger is judged as a first model is.
+    """
+    challenger_record = store.metadata(challenger)
+    try:
+        champion_record = store.metadata(champion) if champion else None
+    except ModelStoreError as error:
+        log.error("the champion cannot be compared: %s", error)
+        champion_record = None
+    records = {"challenger": challenger_record, "champion": champion_record}
+    known = [record for record in records.values() if record is not None]
+    same_rows = len({record["holdout"]["fingerprint"] for record in known}) == 1
+    if same_rows and all(name in record["metrics"] for record in known for name in metrics):
+        return {key: record["metrics"] if record else {} for key, record in records.items()}
+    return _score_anew(store, challenger_record, champion_record, metrics)
 
 
-def _scored(
-    store: ModelStore, version: str, holdout_of: dict[str, Any], metrics: list[str]
-) -> dict[str, float]:
-    metadata = store.metadata(version)
-    same_rows = metadata["holdout"]["fingerprint"] == holdout_of["holdout"]["fingerprint"]
-    if same_rows and all(name in metadata["metrics"] for name in metrics):
-        return {name: metadata["metrics"][name] for name in metrics}
+def _score_anew(
+    store: ModelStore, challenger: dict[str, Any], champion: dict[str, Any] | None, metrics: list[str]
+) -> dict[str, dict]:
     from callables._estimators import measure
 
-    log.info("scoring %s on the holdout of %s", version, holdout_of["version"])
-    data, holdout = read_holdout(holdout_of)
-    return measure(store.load(version), holdout[data.features], holdout[data.target], metrics)
+    data, holdout = read_holdout(challenger)
+    if champion is not None:
+        # Rows that one of the two was trained on would flatter it.
+        _, unseen = split_holdout(data, champion["holdout"]["share"], champion["holdout"]["seed"])
+        holdout = holdout[holdout[data.row_id].isin(unseen[data.row_id])]
+    if len(holdout) < FEWEST_ROWS:
+        raise ValueError(
+            f"the holdouts of {challenger['version']} and the champion share only {len(holdout)} rows; "
+            "keep holdout_share and holdout_seed, or promote by hand with a version"
+        )
+    log.info("scoring on %d rows that neither was trained on", len(holdout))
+    scores: dict[str, dict] = {"challenger": {}, "champion": {}}
+    for key, record in (("challenger", challenger), ("champion", champion)):
+        if record is not None:
+            model = store.load(record["version"])
+            scores[key] = measure(model, holdout[data.features], holdout[data.target], metrics)
+    return scores
 
 
 def _judge(
@@ -141,6 +174,9 @@ def _judge(
 ) -> tuple[bool, str]:
     """Return (promote?, why) from the scores of both on the same rows."""
     new, old = scores["challenger"], scores["champion"]
+    for name, value in (*new.items(), *old.items()):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}: it cannot be compared; train again or promote by hand")
     for name, floor in floors.items():
         if _gain(name, new[name], floor) < 0:
             return False, f"{name} {_shown(new[name])} does not reach the floor {_shown(floor)}"

@@ -72,6 +72,9 @@ def train_challenger(
     from callables import _estimators
 
     settings = {name: value for name, value in locals().items() if name != "_estimators"}
+    metrics_wanted = [metric, *(other_metrics or [])]
+    for name in metrics_wanted:
+        _estimators.find_scorer(name)  # a wrong name is told before the time is spent
     started = time.monotonic()
     moment = parse_time(run_after)
     data = read_dataset(dataset, target, row_id)
@@ -89,9 +92,8 @@ def train_challenger(
     log.info("training %s on %d rows, %d held out", estimator, len(training), len(holdout))
     fitted = search.fit(training[data.features], training[target])
     best = getattr(fitted, "best_estimator_", fitted)
-    metrics = _estimators.measure(
-        best, holdout[data.features], holdout[target], [metric, *(other_metrics or [])]
-    )
+    metrics = _estimators.measure(best, holdout[data.features], holdout[target], metrics_wanted)
+    made_at = datetime.now(UTC)
     metadata = {
         **{
             name: settings[name]
@@ -111,10 +113,10 @@ def train_challenger(
         },
         "features": _describe(training[data.features]),
         "libraries": {"python": platform.python_version(), **{n: installed_version(n) for n in LIBRARIES}},
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trained_at": made_at.isoformat(timespec="seconds"),
         "duration_s": round(time.monotonic() - started, 3),
     }
-    version = store.save(best, metadata, moment)
+    version = store.save(best, metadata, made_at)
     log.info("saved %s %s: %s", model, version, metrics)
     return _summary(store.metadata(version))
 

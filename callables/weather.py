@@ -15,23 +15,31 @@ from callables._run import parse_time
 log = logging.getLogger(__name__)
 
 
-def collect(*, districts: str, run_id: str, run_after: str, connection: str = "kma_api") -> dict:
+def collect(
+    *,
+    districts: str,
+    run_id: str,
+    run_after: str,
+    connection: str = "kma_api",
+    without_connection: str = "sample",
+) -> dict:
     """Ask KMA for each grid cell of ``districts`` and keep the raw answers of this run.
 
     ``connection`` names an Airflow connection with the service's schema, host and port, and the key as its
-    password; where there is none, made-up sample answers are used, and say so. The hour forecast is the full
-    hour of ``run_after`` (ISO 8601) plus one, KST. Cells that this run already has are not asked for again.
-    Returns the raw folder, the hour, the source and the number of cells.
+    password. Where nobody has made it, ``without_connection`` decides: ``sample`` takes made-up answers, and
+    says so; ``fail`` fails. The hour forecast is the full hour of ``run_after`` (ISO 8601) plus one, KST.
+    Cells that this run already has from the same source are not asked for again. Returns the raw folder,
+    the hour, the source and the number of cells.
     """
     moment = parse_time(run_after)
     hour = _kma.target_hour(moment)
     cells = sorted({district.cell for district in _weather_csv.read_districts(districts)})
     folder = output_path("weather", "raw", f"date={hour:%Y-%m-%d}", safe_name(run_id))
-    source, ask = _source(connection)
+    source, ask = _source(connection, without_connection)
     failures = []
     for cell in cells:
         path = folder / f"{cell[0]}-{cell[1]}.json"
-        if path.exists():
+        if path.exists() and json.loads(path.read_text(encoding="utf-8"))["source"] == source:
             continue
         try:
             base, items = ask(_kma.newest_base(moment), cell)
@@ -39,6 +47,12 @@ def collect(*, districts: str, run_id: str, run_after: str, connection: str = "k
             if error.permanent:
                 fail(str(error))
             failures.append(f"cell {cell[0]},{cell[1]}: {error}")
+            continue
+        if not _weather_csv.forecast_values(items, hour):
+            # Not kept: a later try may get an answer that has the hour.
+            failures.append(
+                f"cell {cell[0]},{cell[1]}: the answer of {base:%H:%M} lacks {hour:%Y-%m-%d %H:%M}"
+            )
             continue
         collected = moment if source == "sample" else datetime.now(UTC)
         record = {
@@ -95,7 +109,9 @@ def preprocess(*, raw: str, hour: str, districts: str) -> dict:
     files = _weather_csv.upsert(rows) if rows else []
     log.info("merged %d rows for %s into %d files", len(rows), moment, len(files))
     if without:
-        raise ValueError(f"no forecast for {moment:%Y-%m-%d %H:%M} in {raw} for: {', '.join(without)}")
+        raise ValueError(
+            f"no forecast for {moment:%Y-%m-%d %H:%M} in {raw} for: {', '.join(without)}; clear `collect`"
+        )
     return {
         "rows": len(rows),
         "hour": hour,
@@ -106,12 +122,16 @@ def preprocess(*, raw: str, hour: str, districts: str) -> dict:
 Ask = Callable[[datetime, tuple[int, int]], tuple[datetime, list[dict]]]
 
 
-def _source(connection: str) -> tuple[str, Ask]:
+def _source(connection: str, without: str) -> tuple[str, Ask]:
     """Return the source's name and a function from (base, cell) to (base that answered, items)."""
     from callables._http import new_session
     from callables._kma_sample import sample_items
 
+    if without not in ("sample", "fail"):
+        raise ValueError(f"without_connection is {without!r}; it must be 'sample' or 'fail'")
     found = find_connection(connection)
+    if found is None and without == "fail":
+        fail(f"there is no connection {connection!r}, and without_connection is 'fail'")
     if found is None:
         log.warning(
             "there is no connection %r: the weather is MADE UP (source=sample). For KMA's, put into .env: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from callables._files import sha256
 from callables._model_store import ModelStore, ModelStoreError
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "url", "memory"])
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ModelStore]:
-    place = str(tmp_path) if request.param == "disk" else f"memory://{uuid.uuid4().hex}"
+    places = {"disk": str(tmp_path), "url": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4().hex}"}
+    place = places[request.param]
     monkeypatch.setenv("BATCH_OUTPUT", place)
     yield ModelStore("digits")
 
@@ -71,6 +74,21 @@ def test_a_broken_champion_falls_back_to_the_one_before(
     (store.folder(second) / "model.joblib").unlink()
     assert store.load_champion() == (first, "first")
     assert f"using {first} instead" in caplog.text
+
+
+def test_a_champion_that_the_installed_libraries_cannot_load_falls_back_too(store: ModelStore) -> None:
+    first = save(store, "first", hour=1)
+    store.promote(first, expect=None, run_id="a", reason="")
+    metadata = {"run_id": "b", "inputs": "i", "metrics": {}, "libraries": {"scikit-learn": "0.1"}}
+    second = store.save("second", metadata, MOMENT.replace(hour=2))
+    data = b"not a pickle"
+    (store.folder(second) / "model.joblib").write_bytes(data)
+    record = {**store.metadata(second), "sha256": sha256(data)}
+    (store.folder(second) / "metadata.json").write_text(json.dumps(record), encoding="utf-8")
+    store.promote(second, expect=first, run_id="b", reason="")
+    with pytest.raises(ModelStoreError, match="cannot be loaded by the installed libraries"):
+        store.load(second)
+    assert store.load_champion() == (first, "first")
 
 
 def test_the_pointer_moves_only_from_where_it_was_seen(store: ModelStore) -> None:

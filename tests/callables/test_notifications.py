@@ -116,6 +116,8 @@ def test_whatever_slack_answers_the_message_is_in_the_log(
     [
         None,
         json.dumps({"conn_type": "slackwebhook", "password": "http://127.0.0.1:9/services/secret-token"}),
+        json.dumps({"conn_type": "slackwebhook", "password": "http://127.0.0.1:9/services/secret-token x"}),
+        json.dumps({"conn_type": "slackwebhook", "password": "htp://127.0.0.1:9/services/secret-token"}),
         json.dumps({"conn_type": "slackwebhook"}),
         "not a connection at all",
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -188,23 +190,82 @@ def test_choose_follows_the_names_in_yaml() -> None:
         promotion.choose(verdict="None", **names)
 
 
-def test_a_champion_with_another_holdout_is_scored_on_the_challengers(output: Path) -> None:
+def train(run_id: str, **change: Any) -> str:
     settings: dict[str, Any] = {
         "model": "digits",
         "dataset": "data/digits.csv",
         "target": "digit",
         "row_id": "row_id",
-        "estimator": "sklearn.naive_bayes.GaussianNB",
+        "estimator": "sklearn.tree.DecisionTreeClassifier",
         "metric": "accuracy",
         "run_after": "2026-01-01T00:00:00+00:00",
     }
-    training.train_challenger(**settings, run_id="a", holdout_seed=1)
-    first = run()
-    training.train_challenger(
-        **{**settings, "run_after": "2026-01-01T01:00:00+00:00"}, run_id="b", holdout_seed=2
-    )
+    return training.train_challenger(**{**settings, **change}, run_id=run_id)["version"]
+
+
+def test_with_another_holdout_both_are_scored_on_rows_that_neither_was_trained_on(output: Path) -> None:
+    train("a", holdout_seed=1, holdout_share=0.4)
+    run()
+    train("b", holdout_seed=2, holdout_share=0.4)
     second = decide()
-    # The same model on other rows: its score is not the one on record.
-    assert second["champion"] == first["challenger"]
-    assert second["champion_score"] != first["challenger_score"]
-    assert 0.5 < second["champion_score"] < 1
+    # A tree knows the rows that it was trained on by heart.
+    assert 0.5 < second["champion_score"] < 0.95
+    assert abs(second["champion_score"] - second["challenger_score"]) < 0.15
+
+
+def test_holdouts_that_share_no_rows_are_refused(output: Path) -> None:
+    train("a", holdout_seed=1, holdout_share=0.02)
+    run()
+    train("b", holdout_seed=2, holdout_share=0.02)
+    with pytest.raises(ValueError, match="rows; keep holdout_share and holdout_seed"):
+        decide()
+
+
+def test_a_retrained_version_is_the_newest_whatever_its_runs_time(output: Path) -> None:
+    train("late", run_after="2026-02-01T00:00:00+00:00")
+    time.sleep(1.1)  # versions are named by the second
+    retrained = train("early", run_after="2026-01-01T00:00:00+00:00")
+    assert decide()["challenger"] == retrained
+
+
+@pytest.mark.parametrize("damage", ["pointer", "champion"])
+def test_the_way_back_is_open_whatever_is_broken(output: Path, damage: str) -> None:
+    first = add_version(0.9)
+    run()
+    second = add_version(0.95)
+    run()
+    store = output / "models" / "digits"
+    if damage == "pointer":
+        (store / "champion.json").write_text("{", encoding="utf-8")
+    else:
+        shutil.rmtree(store / "versions" / second)
+    assert run(version=first)["verdict"] == "promote"
+    assert champion() == first
+
+
+def test_a_champion_that_is_gone_is_replaced_by_a_model_that_keeps_the_floors(output: Path) -> None:
+    gone = add_version(0.99)
+    run()
+    shutil.rmtree(output / "models" / "digits" / "versions" / gone)
+    fresh = add_version(0.95)
+    assert run(floors={"accuracy": 0.9})["reason"].startswith("the first model")
+    assert champion() == fresh
+
+
+def test_a_score_that_is_no_number_is_refused(output: Path) -> None:
+    add_version(0.9)
+    run()
+    version = add_version(0.95)
+    path = output / "models" / "digits" / "versions" / version / "metadata.json"
+    path.write_text(path.read_text().replace("0.95", "NaN"), encoding="utf-8")
+    with pytest.raises(ValueError, match="accuracy is nan: it cannot be compared"):
+        decide()
+
+
+def test_a_run_has_one_line_of_history_however_often_it_is_cleared(output: Path) -> None:
+    add_version(0.9)
+    for _ in range(2):
+        result = decide()
+        chosen = "promote" if result["verdict"] == "promote" else "keep"
+        getattr(promotion, chosen)(comparison=json.dumps(result), run_id="same run")
+    assert [entry["verdict"] for entry in ModelStore("digits").history()] == ["promoted"]

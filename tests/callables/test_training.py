@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def test_check_dataset_describes_digits() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("id,a,digit\n1,2,3,\n2,2,4,\n", "has 3 columns, but line 2 has 4, line 3 has 4 fields"),
+        ("id,a,a,digit\n1,2,2,3\n", "has two columns named 'a'"),
         ("id,a,digt\n1,2,3\n", "no column 'digit' for `target`; did you mean 'digt'?"),
         ("id,a,digit\n1,2,3\n2,2,\n3,1,4\n", "target 'digit' is empty in 1 rows: line 3"),
         ("id,a,digit\n1,2,3\n1,2,4\n", "row id 'id' is not unique in 1 rows: line 3"),
@@ -80,7 +83,7 @@ def test_a_missing_dataset_is_named() -> None:
 def test_train_challenger_saves_a_version_that_says_how_it_was_made(output: Path) -> None:
     result = training.train_challenger(**SETTINGS)
     assert result["metrics"]["accuracy"] > 0.9
-    assert result["version"].startswith("20260101T000000Z-")
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", result["version"])
     json.dumps(result)
     metadata = ModelStore("digits").metadata(result["version"])
     assert metadata["run_id"] == SETTINGS["run_id"]
@@ -146,6 +149,42 @@ def test_another_csv_target_and_a_regression_need_other_settings_only(output: Pa
     assert all(line.endswith(",") for line in lines[1:])  # a regression gives no probability
 
 
+def test_a_target_may_be_called_none_and_rows_need_no_id(output: Path, tmp_path: Path) -> None:
+    lines = [f"{'None' if i % 2 else 'Some'},{i % 2 + i / 1000},t{i}" for i in range(100)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["kind,row_number,text", *lines]) + "\n")
+    estimator = "sklearn.ensemble.HistGradientBoostingClassifier"
+    settings = {
+        "model": "m",
+        "dataset": location,
+        "target": "kind",
+        "estimator": estimator,
+        "metric": "accuracy",
+    }
+    result = training.train_challenger(**settings, run_id="r", run_after="2026-01-01T00:00:00+09:00")
+    assert result["metrics"]["accuracy"] > 0.9
+    rows = Path(training.predict_holdout(model="m", version=result["version"])["file"]).read_text(
+        encoding="utf-8"
+    )
+    assert "None,None" in rows
+
+
+def test_rows_sorted_by_the_target_are_searched_in_random_order(output: Path, tmp_path: Path) -> None:
+    lines = [f"{i},{i % 7},{i * 2}" for i in range(200)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["a,b,price", *lines]) + "\n")
+    result = training.train_challenger(
+        model="m",
+        dataset=location,
+        target="price",
+        estimator="sklearn.tree.DecisionTreeRegressor",
+        search_space={"max_depth": [6, 8]},
+        candidates=2,
+        metric="r2",
+        run_id="r",
+        run_after="2026-01-01T00:00:00+09:00",
+    )
+    assert ModelStore("m").metadata(result["version"])["cv_score"] > 0.9
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -155,6 +194,11 @@ def test_another_csv_target_and_a_regression_need_other_settings_only(output: Pa
         ({"parameters": {"max_itr": 5}}, "has no parameter 'max_itr'; did you mean 'max_iter'?"),
         ({"search_space": {"c": [1]}}, "has no parameter 'c'"),
         ({"search_space": {"C": {"distribution": "normal", "low": 1, "high": 2}}}, "search_space.C is"),
+        (
+            {"estimator": "sklearn.ensemble.VotingClassifier", "parameters": {}},
+            "cannot be made from `parameters`",
+        ),
+        ({"other_metrics": ["f1_makro"]}, "did you mean 'f1_macro'?"),
         ({"metric": "acuracy"}, "metric 'acuracy' is not known; did you mean 'accuracy'?"),
         ({"holdout_share": 1.5}, "holdout_share is 1.5"),
         ({"run_after": "2026-01-01"}, "is not ISO 8601 with an offset"),

@@ -227,6 +227,73 @@ def test_rain_texts(text: str, low: str, high: str) -> None:
     assert _weather_csv.rain_mm(text) == (low, high)
 
 
+@pytest.mark.parametrize("value", ["-998.9", "999", "absent"])
+def test_rainfall_that_is_missing_is_not_none(value: str) -> None:
+    items = [
+        item | {"fcstValue": value} if item["category"] == "RN1" else item
+        for item in kma_items("202601010930", 60, 127)
+    ]
+    items = [item for item in items if item["fcstValue"] != "absent"]
+    values = _weather_csv.forecast_values(items, kst("2026-01-01T11:00:00"))
+    assert (values["rain_1h_min_mm"], values["rain_1h_max_mm"]) == ("", "")
+
+
+def test_an_answer_without_the_hour_is_asked_for_again(kma: Kma, output: Path) -> None:
+    kma.fault = lambda asked: Response(
+        json.dumps(
+            kma_answer(
+                [
+                    item
+                    for item in kma_items("202601010930", int(asked["nx"]), int(asked["ny"]))
+                    if item["fcstTime"] != "1100"
+                ]
+            )
+        )
+    )
+    with pytest.raises(RuntimeError, match="14 of 14 cells did not arrive") as error:
+        weather.collect(districts=DISTRICTS, **RUN)
+    assert "the answer of 09:30 lacks 2026-01-01 11:00" in str(error.value)
+    kma.fault = lambda _: None
+    assert collect_and_preprocess()["rows"] == 25
+
+
+def test_a_key_that_comes_later_replaces_the_sample(
+    output: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect_and_preprocess()
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", Kma(httpserver).connection)
+    assert weather.collect(districts=DISTRICTS, **RUN)["source"] == "kma"
+    collect_and_preprocess()
+    assert {found["source"] for found in rows_of(output / "weather" / "latest.csv")} == {"kma"}
+
+
+def test_without_a_connection_yaml_may_say_fail(output: Path) -> None:
+    with pytest.raises(
+        AirflowFailException, match="there is no connection 'kma_api', and without_connection is 'fail'"
+    ):
+        weather.collect(districts=DISTRICTS, **RUN, without_connection="fail")
+
+
+def test_a_connection_that_cannot_be_read_is_not_taken_for_none(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", "{'conn_type': 'http', 'password': 'K'}")
+    with pytest.raises(
+        ValueError, match="AIRFLOW_CONN_KMA_API is set but is neither JSON nor a URI"
+    ) as error:
+        weather.collect(districts=DISTRICTS, **RUN)
+    assert "'K'" not in str(error.value)
+
+
+def test_two_districts_of_one_name_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "d.csv"
+    file.write_text(
+        "name_ko,name_en,code,nx,ny\n중구,Jung-gu,1,60,127\n중구,Jung-gu,2,97,74\n", encoding="utf-8"
+    )
+    with pytest.raises(ValueError, match="has the name_en Jung-gu twice"):
+        _weather_csv.read_districts(str(file))
+
+
 @pytest.mark.parametrize("value", ["900", "-999", "999.0"])
 def test_a_value_that_marks_a_gap_is_empty(value: str) -> None:
     items = [
