@@ -34,12 +34,16 @@ def say(text: str) -> None:
 def main() -> int:
     """Run the demo; 0 only if every run of every pipeline succeeded."""
     signal.signal(signal.SIGTERM, _interrupt)
-    settings = {
-        **project_settings(say),
-        **free_ports(),
-        "BATCH_OUTPUT": str(OUTPUT),
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-    }
+    try:
+        settings = {
+            **project_settings(say),
+            **free_ports(),
+            "BATCH_OUTPUT": str(OUTPUT),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        }
+    except LocalError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     instance = Instance(DEMO_HOME, settings, say=say)
     try:
         if instance.stop():

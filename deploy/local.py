@@ -34,7 +34,14 @@ PORTS = {
     "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "the logs of the triggerer",
 }
 # These decide whose data is touched. What a shell still has from another project must not.
-NOT_FROM_SHELL = ("AIRFLOW_HOME", "AIRFLOW_CONFIG", "AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__DATABASE__")
+NOT_FROM_SHELL = (
+    "AIRFLOW_HOME",
+    "AIRFLOW_CONFIG",
+    "AIRFLOW__CORE__DAGS_FOLDER",
+    "AIRFLOW__DATABASE__",
+    "BATCH_OUTPUT",
+)
+INDIRECT = ("_CMD", "_SECRET")  # settings that are got by running a command, or from another's vault
 Say = Callable[[str], None]
 
 
@@ -62,14 +69,15 @@ def read_env_file(path: Path) -> dict[str, str]:
 def _unquote(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1]
-    return value
+    # JSON may have a # of its own; a plain value ends where a comment starts.
+    return value if value.startswith("{") else value.partition(" #")[0].rstrip()
 
 
 def project_settings(say: Say) -> dict[str, str]:
     """Return deploy/local.env, overridden by .env, overridden by the shell; later ones win."""
     settings = {**read_env_file(ROOT / "deploy" / "local.env"), **read_env_file(ROOT / ".env")}
     ours = {name: value for name, value in os.environ.items() if name.startswith(("AIRFLOW_", "BATCH_"))}
-    ignored = sorted(name for name in ours if name.startswith(NOT_FROM_SHELL) or "__CMD" in name)
+    ignored = sorted(name for name in ours if name.startswith(NOT_FROM_SHELL) or name.endswith(INDIRECT))
     if ignored:
         say(f"not taken from your shell: {', '.join(ignored)} (put them into .env if they are meant)")
     return {**settings, **{name: value for name, value in ours.items() if name not in ignored}}
@@ -87,7 +95,7 @@ class Instance:
     @property
     def port(self) -> int:
         """The port of the UI and the REST API."""
-        return int(self.settings["AIRFLOW__API__PORT"])
+        return _port(self.settings, "AIRFLOW__API__PORT")
 
     @property
     def address(self) -> str:
@@ -114,6 +122,8 @@ class Instance:
             "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONPATH": str(ROOT / "deploy" / "settings"),
             "PYTHONUNBUFFERED": "1",
+            # A proxy is for the world outside; the components speak to each other.
+            "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])),
         }
 
     def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -130,7 +140,7 @@ class Instance:
     def processes(self) -> list[psutil.Process]:
         """Return the living processes that this instance started."""
         running = self._running()
-        return list(_session(running["session"], running["started"])) if running else []
+        return list(_session(running["session"], running["identity"])) if running else []
 
     def _running(self) -> dict[str, Any] | None:
         try:
@@ -151,7 +161,11 @@ class Instance:
                 raise LocalError(f"the database could not be prepared:\n{_tail(migration.stderr)}")
             self.say(f"starting Airflow; its output goes to {_relative(self.log_file)}")
             self._spawn()
-        self._wait_until_healthy()
+        try:
+            self.wait_until_healthy()
+        except BaseException:  # Ctrl-C, too: what does not serve must not stay
+            self.stop()
+            raise
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -164,7 +178,7 @@ class Instance:
     def _check_ports(self) -> None:
         host = self.settings["AIRFLOW__API__HOST"]
         for name, purpose in PORTS.items():
-            port = int(self.settings[name])
+            port = _port(self.settings, name)
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -191,11 +205,11 @@ class Instance:
                 )
         finally:
             signal.signal(signal.SIGINT, previous)
-        started = psutil.Process(process.pid).create_time()
-        running = {"session": process.pid, "started": started}
+        running = {"session": process.pid, "identity": _identity(process.pid)}
         (self.home / "running.json").write_text(json.dumps(running), encoding="utf-8")
 
-    def _wait_until_healthy(self) -> None:
+    def wait_until_healthy(self) -> None:
+        """Wait until all components and the first DAGs are there; LocalError after START_TIMEOUT_S."""
         deadline = time.monotonic() + START_TIMEOUT_S
         shown = ""
         while time.monotonic() < deadline:
@@ -215,7 +229,8 @@ class Instance:
 
     def _missing(self) -> list[str]:
         try:
-            health = requests.get(f"{self.address}/api/v2/monitor/health", timeout=5).json()
+            with new_session() as session:
+                health = session.get(f"{self.address}/api/v2/monitor/health", timeout=5).json()
         except (requests.RequestException, ValueError):
             return ["the API server"]
         parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -234,7 +249,10 @@ class Instance:
     def password(self) -> str:
         """Return the password of the user ``admin``, which Airflow made at the first start."""
         file = self.home / "simple_auth_manager_passwords.json.generated"
-        return json.loads(file.read_text(encoding="utf-8"))["admin"]
+        passwords = json.loads(file.read_text(encoding="utf-8"))
+        if "admin" not in passwords:
+            raise LocalError("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS has no user admin; add admin:admin")
+        return passwords["admin"]
 
     def stop(self) -> bool:
         """Stop every process of this instance and nothing else; False if none was running."""
@@ -269,21 +287,42 @@ class Instance:
         return True
 
 
-def _session(leader: int, started: float) -> Iterator[psutil.Process]:
-    """Yield the living processes of a session whose leader was started at ``started`` (seconds since 1970).
+def _identity(pid: int) -> str:
+    """Return what tells a process from any other that ever has its number.
 
-    The number of a session is not given out again while one of its processes lives. If a younger leader has
+    On Linux the boot and the ticks since then, which a change of the clock leaves alone; elsewhere the time.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if boot.exists():
+        ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        return f"{boot.read_text(encoding='utf-8').strip()}/{ticks}"
+    return f"{psutil.Process(pid).create_time():.0f}"
+
+
+def _session(leader: int, identity: str) -> Iterator[psutil.Process]:
+    """Yield the living processes of a session whose leader has, or had, this identity.
+
+    The number of a session is not given out again while one of its processes lives. If another leader has
     it, or the machine was started since, then ours are gone.
     """
-    if psutil.boot_time() > started + 1:
-        return
-    with contextlib.suppress(psutil.NoSuchProcess):
-        if abs(psutil.Process(leader).create_time() - started) > 1:
+    try:
+        if _identity(leader) != identity:
+            return
+    except (OSError, psutil.NoSuchProcess):
+        # The leader has ended; its children may live on, unless the machine was started anew.
+        if "/" in identity and identity.partition("/")[0] != _identity(os.getpid()).partition("/")[0]:
             return
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
             if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
                 yield process
+
+
+def new_session() -> requests.Session:
+    """Return an HTTP session that goes straight to this machine, whatever proxy the shell names."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 class Api:
@@ -293,9 +332,9 @@ class Api:
         """Log in."""
         self._base = f"{instance.address}/api/v2"
         login = {"username": "admin", "password": instance.password()}
-        answer = requests.post(f"{instance.address}/auth/token", json=login, timeout=30)
+        self._session = new_session()
+        answer = self._session.post(f"{instance.address}/auth/token", json=login, timeout=30)
         answer.raise_for_status()
-        self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
@@ -336,6 +375,13 @@ def free_ports() -> dict[str, str]:
         return {name: str(probe.getsockname()[1]) for name, probe in zip(PORTS, probes, strict=True)}
 
 
+def _port(settings: Mapping[str, str], name: str) -> int:
+    try:
+        return int(settings[name])
+    except ValueError:
+        raise LocalError(f"{name}={settings[name]!r} is not a port number; correct it in .env") from None
+
+
 def _tail(text: str, lines: int = 15) -> str:
     return "\n".join(f"    {line}" for line in text.strip().splitlines()[-lines:])
 
@@ -349,10 +395,13 @@ def up() -> int:
     instance = Instance(HOME, project_settings(_up_say), say=_up_say)
     if instance.processes():
         _up_say("it runs already")
+        instance.wait_until_healthy()
     else:
         instance.start()
     paused = [dag["dag_id"] for dag in Api(instance).get("/dags")["dags"] if dag["is_paused"]]
-    print(f"\n  {instance.address}\n  user      admin\n  password  {instance.password()}\n")
+    output = instance.settings.get("BATCH_OUTPUT") or "output"
+    print(f"\n  {instance.address}\n  user      admin\n  password  {instance.password()}")
+    print(f"  output    {output}\n")
     if paused:
         print(f"  paused, by hand in the UI: {', '.join(paused)}")
     print(f"  It goes on in the background, writing to {_relative(instance.log_file)}; `make down` stops it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_check(paths: list[Path], output: str) -> int:
     """Print the problems of ``paths`` and return the exit code."""
+    # Importing Airflow makes a home and writes its log to the screen: into the project's, and errors alone.
+    os.environ.setdefault("AIRFLOW_HOME", str(DEFAULT_PATH.parent / ".airflow"))
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     from schemas.validation import check_paths
 
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from schemas.diagnostics import Diagnostic
 from schemas.documents import Document, KeyPath
 from schemas.operators import (
+    CODE_BY_FILE,
     FACTORY_ARGUMENTS,
     TASK_KEYS,
     UnresolvedError,
@@ -19,7 +20,7 @@ from schemas.operators import (
     resolve,
 )
 
-PATH_KEYS = ("operator", "decorator", "python_callable", "callback", "__type__")
+PATH_KEYS = ("operator", "decorator", "python_callable", "callback", "__type__", "execution_date_fn")
 BRANCH_ARGUMENTS = ("better_task", "otherwise_task")
 
 
@@ -42,7 +43,7 @@ def tasks_of(document: Document) -> Iterator[tuple[str, Tasks, dict[str, KeyPath
 
 
 def check_paths(document: Document) -> Iterator[Diagnostic]:
-    """Every dotted path lies in an allowed package, is meant for YAML, and names something."""
+    """Every dotted path lies in an allowed package, is meant for YAML, and names something of its kind."""
     for path, text in _dotted_paths(document.data, ()):
         if not is_allowed(text):
             packages = ", ".join(allowed_packages())
@@ -53,20 +54,51 @@ def check_paths(document: Document) -> Iterator[Diagnostic]:
             hint = "name a function of a module without a leading underscore"
             yield document.problem("DAG202", path, f"{text!r} is not for YAML", hint)
         else:
-            try:
-                found = resolve(text)
-            except UnresolvedError as error:
-                yield document.problem("DAG101", path, f"{path[-1]}: {error}", error.hint)
-                continue
-            if not callable(found):
-                yield document.problem("DAG101", path, f"{path[-1]}: {text!r} is not callable")
+            yield from _check_path(document, path, text)
+
+
+def _check_path(document: Document, path: KeyPath, text: str) -> Iterator[Diagnostic]:
+    try:
+        found = resolve(text)
+    except UnresolvedError as error:
+        yield document.problem("DAG101", path, f"{path[-1]}: {error}", error.hint)
+        return
+    home = getattr(found, "__module__", None)
+    if not callable(found):
+        yield document.problem("DAG101", path, f"{path[-1]}: {text!r} is not callable")
+    elif path[-1] == "__type__" and not isinstance(found, type):
+        yield document.problem("DAG201", path, f"__type__: {text!r} is not a class", "name a class")
+    elif path[-1] == "operator" and not (isinstance(found, type) and hasattr(found, "execute")):
+        yield document.problem(
+            "DAG101", path, f"operator: {text!r} is not an operator", "name an operator's class"
+        )
+    elif text.startswith("callables.") and home != text.rpartition(".")[0]:
+        message = f"{text!r} is only imported there; it belongs to {home!r}"
+        yield document.problem("DAG202", path, message, "name a function where it is defined")
+
+
+def check_no_code_by_file(document: Document) -> Iterator[Diagnostic]:
+    """No key names code by a file or as text: dag-factory would run it when it reads the YAML."""
+    for path in document.keys:
+        key = path[-1]
+        if (
+            isinstance(key, str)
+            and key.endswith(CODE_BY_FILE)
+            and not {"op_kwargs", "params", "env"} & {*path[:-1]}
+        ):
+            hint = "name a function by its dotted path, as in python_callable or on_failure_callback"
+            yield document.problem(
+                "DAG201", path, f"{key!r} names code that cannot be checked", hint, key=True
+            )
 
 
 def _dotted_paths(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
             here = (*path, key)
-            names_something = key in PATH_KEYS or str(key).endswith("_callback")
+            names_something = (
+                key in PATH_KEYS or str(key).endswith("_callback") or "user_defined_macros" in path
+            )
             if names_something and isinstance(item, str):
                 yield here, item
             else:
@@ -157,15 +189,29 @@ def check_schedule(document: Document) -> Iterator[Diagnostic]:
     """A schedule given as text is a preset or a cron expression."""
     from croniter import croniter
 
-    presets = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
-    for dag_id, config in document.dags.items():
+    presets = (
+        "@once",
+        "@continuous",
+        "@hourly",
+        "@daily",
+        "@midnight",
+        "@weekly",
+        "@monthly",
+        "@quarterly",
+        "@yearly",
+        "@annually",
+    )
+    configs: dict[KeyPath, Any] = {(name,): config for name, config in document.data.items()}
+    if document.is_defaults:
+        configs = {(): document.data}
+    for path, config in configs.items():
         schedule = config.get("schedule")
         if not isinstance(schedule, str) or schedule.strip().lower() == "none" or schedule in presets:
             continue
         if schedule.startswith("@") or not croniter.is_valid(schedule):
             message = f"schedule {schedule!r} is neither a preset nor a cron expression"
             hint = did_you_mean(schedule, presets) or "five fields, such as '*/5 * * * *', or '@hourly'"
-            yield document.problem("DAG103", (dag_id, "schedule"), message, hint)
+            yield document.problem("DAG103", (*path, "schedule"), message, hint)
 
 
 def check_dependencies(document: Document) -> Iterator[Diagnostic]:
@@ -231,6 +277,7 @@ def check_branches(document: Document) -> Iterator[Diagnostic]:
 
 
 CHECKS: tuple[Callable[[Document], Iterator[Diagnostic]], ...] = (
+    check_no_code_by_file,
     check_paths,
     check_task_keys,
     check_arguments,

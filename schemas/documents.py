@@ -73,7 +73,13 @@ class DocumentError(Exception):
 def find_files(folder: Path) -> list[Path]:
     """Return the YAML files below ``folder`` that hold DAGs, sorted."""
     found = (path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml"))
-    return sorted(path for path in found if path.name not in DEFAULTS_NAMES and path.is_file())
+    return sorted(
+        path
+        for path in found
+        if path.name not in DEFAULTS_NAMES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 def find_defaults(path: Path, root: Path) -> list[Path]:
@@ -126,13 +132,19 @@ def parse_document(path: Path, name: str, text: str) -> Document:
         hint = "start with a dag_id and a colon, and indent the DAG below it"
         raise DocumentError(Diagnostic(name, 1, 1, "DAG005", ERROR, message, hint))
     walk = _Walk(name)
-    walk.mapping(node, ())
+    try:
+        walk.mapping(node, ())
+    except RecursionError:
+        message = "the values are nested too deeply, or an alias holds itself"
+        raise DocumentError(Diagnostic(name, 1, 1, "DAG005", ERROR, message)) from None
     if walk.problems:
         raise DocumentError(*sorted(walk.problems))
     try:
         data = loader.construct_document(node)
     except yaml.YAMLError as error:
         raise DocumentError(_syntax_error(name, error)) from error
+    except ValueError as error:  # a date such as 2026-02-30; PyYAML does not say where
+        raise DocumentError(_bad_scalar(name, node, loader, error)) from error
     return Document(path, name, text, data, walk.keys, walk.values)
 
 
@@ -145,6 +157,25 @@ def _syntax_error(name: str, error: yaml.YAMLError) -> Diagnostic:
         return Diagnostic(name, line, column, "DAG006", ERROR, problem, hint)
     hint = "indent with spaces" if "\\t" in problem else ""
     return Diagnostic(name, line, column, "DAG001", ERROR, problem, hint)
+
+
+def _bad_scalar(name: str, node: yaml.Node, loader: Any, error: ValueError) -> Diagnostic:
+    """Find the scalar that cannot be constructed, by trying each one."""
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            loader.construct_object(node)
+        except ValueError:
+            line, column = _position(node)
+            hint = "put it in quotes if it is meant as text"
+            return Diagnostic(name, line, column, "DAG003", ERROR, f"{node.value!r}: {error}", hint)
+    children = (
+        node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+    )
+    for child in children if not isinstance(node, yaml.ScalarNode) else []:
+        found = _bad_scalar(name, child, loader, error)
+        if found.line > 0:
+            return found
+    return Diagnostic(name, 0, 0, "DAG003", ERROR, str(error))
 
 
 class _Walk:

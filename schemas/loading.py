@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import warnings
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
@@ -47,7 +49,9 @@ class BrokenConfig(DAG):
         """Keep what to say about ``file``, a path as people name it."""
         self._file = file
         self._text = as_text(diagnostics)
-        super().__init__(dag_id=f"config_error.{re.sub(r'[^A-Za-z0-9._-]', '-', file)}", schedule=None)
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file).stem)[:100]
+        digest = hashlib.sha256(file.encode()).hexdigest()[:8]
+        super().__init__(dag_id=f"config_error.{slug}-{digest}", schedule=None)
 
     @property
     def relative_fileloc(self) -> str:
@@ -70,7 +74,11 @@ def load_dags(folder: Path, namespace: dict[str, Any]) -> None:
     """
     wanted = get_parsing_context().dag_id
     owners: dict[str, str] = {}
-    for path in find_files(folder) if wanted is None else files_with(wanted, folder):
+    paths = find_files(folder)
+    if wanted is not None:
+        # A dag_id may be written in a way that a look at the text does not find: then all files are read.
+        paths = list(files_with(wanted, folder)) or paths
+    for path in paths:
         for dag in load_file(path, folder, owners):
             namespace[dag.dag_id] = dag
 
@@ -90,12 +98,12 @@ def load_file(path: Path, folder: Path, owners: dict[str, str]) -> list[DAG]:
     """Return the DAGs of one file, or one BrokenConfig with all of its problems."""
     name = display_name(path)
     try:
-        document, problems = read_document(path), []
+        document = read_document(path)
         problems = [*check_document(document), *duplicate_dags(document, owners)]
         defaults = [read_document(found) for found in find_defaults(path, folder)]
         problems += [problem for found in defaults for problem in check_document(found)]
         errors = [problem for problem in problems if problem.severity == ERROR]
-        return [BrokenConfig(name, errors)] if errors else list(_build(document, defaults))
+        return [BrokenConfig(name, errors)] if errors else build_dags(document, defaults)
     except DocumentError as error:
         return [BrokenConfig(name, list(error.diagnostics))]
     except (Exception, SystemExit) as error:  # whatever a file or a callable does, the others load
@@ -103,35 +111,57 @@ def load_file(path: Path, folder: Path, owners: dict[str, str]) -> list[DAG]:
         return [BrokenConfig(name, [problem])]
 
 
-def _build(document: Document, defaults: list[Document]) -> Iterator[DAG]:
-    from dagfactory.utils import cast_with_type
+def build_dags(document: Document, defaults: list[Document]) -> list[DAG]:
+    """Return the DAGs of a checked document, with ``defaults`` applied, the last of which wins.
 
-    # As dag-factory does: the nearest defaults file wins, and a DAG's own line over all.
+    Raises DocumentError for what Airflow refuses, now or when it would store the DAG.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from dagfactory.utils import cast_with_type
+
+    built, problems = [], []
     shared: dict[str, Any] = {}
-    shared_args: dict[str, Any] = {}
     for found in defaults:
-        data = _combine(cast_with_type(found.data))
-        shared_args |= data.pop("default_args", {})
-        shared |= data
+        shared = merge(_combine(cast_with_type(found.data)), shared)
     data = _combine(cast_with_type(document.data))
-    default = data.pop("default", {})
-    default["default_args"] = {**shared_args, **default.get("default_args", {})}
+    shared = merge(data.pop("default", {}), shared)
     for dag_id, config in data.items():
         try:
-            yield _build_dag(str(dag_id), {**shared, **config}, default, document)
+            dag = _build_dag(str(dag_id), merge(config, shared), document)
+            _try_to_store(dag)
+            built.append(dag)
         except (Exception, SystemExit) as error:
-            message = f"{type(error).__name__}: {error}"
-            raise DocumentError(document.problem("DAG108", (dag_id,), message, key=True)) from error
+            reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+            problems.append(document.problem("DAG108", (dag_id,), f"Airflow refuses it: {reason}", key=True))
+    if problems:
+        raise DocumentError(*problems)
+    return built
 
 
-def _build_dag(dag_id: str, config: dict[str, Any], default: dict[str, Any], document: Document) -> DAG:
-    from dagfactory.dagbuilder import DagBuilder
+def merge(config: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return ``config`` with what only ``default`` has added, mappings within it too.
 
-    dag = DagBuilder(dag_id, config, default, yml_dag="").build()["dag"]
+    A callback is one thing: its arguments do not mix with those of another.
+    """
+    merged = {**default, **config}
+    for key in config.keys() & default.keys():
+        mappings = isinstance(config[key], dict) and isinstance(default[key], dict)
+        if mappings and not str(key).endswith("_callback"):
+            merged[key] = merge(config[key], default[key])
+    return merged
+
+
+def _build_dag(dag_id: str, config: dict[str, Any], document: Document) -> DAG:
+    with warnings.catch_warnings():
+        # It imports its Airflow 2 paths, too, and Airflow says so each time.
+        warnings.simplefilter("ignore")
+        from dagfactory.dagbuilder import DagBuilder
+
+    dag = DagBuilder(dag_id, config, {}, yml_dag="").build()["dag"]
     for name in DROPPED_BY_DAG_FACTORY:
-        value = config.get(name, default.get(name))
-        if value is not None:
-            setattr(dag, name, value)
+        if config.get(name) is not None:
+            setattr(dag, name, config[name])
     dag.tags = {tag for tag in dag.tags if tag != TELEMETRY_TAG}
     fence = "```"
     while fence in document.text:
@@ -140,6 +170,19 @@ def _build_dag(dag_id: str, config: dict[str, Any], default: dict[str, Any], doc
         f"{dag.doc_md or ''}\n\n**{document.name}**\n\n{fence}yaml\n{document.text.strip()}\n{fence}\n"
     )
     return dag
+
+
+def _try_to_store(dag: DAG) -> None:
+    """Do what Airflow does after loading: its errors would be filed under the loader, and stop all DAGs."""
+    from airflow.dag_processing.dagbag import _validate_executor_fields
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    if get_parsing_context().dag_id is not None:
+        return
+    dag.validate()
+    dag.check_cycle()
+    _validate_executor_fields(dag)
+    DagSerialization.to_dict(dag)
 
 
 def _combine(value: Any) -> Any:

@@ -12,25 +12,22 @@ from pathlib import Path
 from typing import Any
 
 # Keys of dag-factory's own on a task, beside the operator's arguments.
+# They import, run or read whatever their arguments name.
+NEVER_ALLOWED = ("airflow.sdk.module_loading", "airflow.sdk.execution_time", "airflow.sdk.configuration")
+# dag-factory's ways to name code by a file or as text; only dotted paths can be checked.
+CODE_BY_FILE = (
+    "_file",
+    "_file_path",
+    "_lambda",
+    "_callable_name",
+    "_check_name",
+    "_callback_name",
+    "_fn_name",
+)
 TASK_KEYS = frozenset(
     {"operator", "decorator", "dependencies", "task_group_name", "expand", "partial", "task_id"}
 )
-FACTORY_ARGUMENTS = frozenset(
-    {
-        "variables_as_arguments",
-        "python_callable_name",
-        "python_callable_file",
-        "response_check_name",
-        "response_check_file",
-        "response_check_lambda",
-        "success_check_name",
-        "success_check_file",
-        "success_check_lambda",
-        "failure_check_name",
-        "failure_check_file",
-        "failure_check_lambda",
-    }
-)
+FACTORY_ARGUMENTS = frozenset({"variables_as_arguments"})
 
 
 @cache
@@ -42,7 +39,9 @@ def allowed_packages() -> tuple[str, ...]:
 
 
 def is_allowed(path: str) -> bool:
-    """Tell whether a dotted path lies in an allowed package."""
+    """Tell whether a dotted path lies in an allowed package, and in none that would open all others."""
+    if path.startswith(NEVER_ALLOWED):
+        return False
     return any(path == allowed or path.startswith(f"{allowed}.") for allowed in allowed_packages())
 
 

@@ -22,10 +22,17 @@ DURATION = {
     "anyOf": [TYPED, {"type": "number", "minimum": 0}],
     "description": "Seconds, or a datetime.timedelta",
 }
-TIMEDELTA = {**TYPED, "description": "{__type__: datetime.timedelta, minutes: 5}"}
+TIMEDELTA = {
+    "anyOf": [TYPED, {"type": "null"}],
+    "description": "{__type__: datetime.timedelta, minutes: 5}, or null for none",
+}
 CALLBACK = {
-    "anyOf": [TEXT, {"type": "object", "required": ["callback"], "properties": {"callback": TEXT}}],
-    "description": "A function's dotted path, or {callback: path, argument: value}",
+    "anyOf": [
+        TEXT,
+        {"type": "object", "required": ["callback"], "properties": {"callback": TEXT}},
+        {"type": "null"},
+    ],
+    "description": "A function's dotted path, or {callback: path, argument: value}, or null for none",
 }
 ASSETS = {"type": "array", "items": {"anyOf": [TEXT, TYPED]}, "description": "Asset URIs"}
 
@@ -38,7 +45,6 @@ DAG_KEYS: dict[str, dict[str, Any]] = {
     "default_args": {"$ref": "#/$defs/default_args"},
     "description": TEXT,
     "doc_md": TEXT,
-    "doc_md_file_path": TEXT,
     "end_date": {},
     "fail_fast": FLAG,
     "is_paused_upon_creation": FLAG,

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.checks import CHECKS
 from schemas.diagnostics import Diagnostic
-from schemas.documents import DEFAULTS_NAMES, Document, DocumentError, find_files, read_document
+from schemas.documents import (
+    DEFAULTS_NAMES,
+    Document,
+    DocumentError,
+    find_defaults,
+    find_files,
+    read_document,
+)
 from schemas.operators import did_you_mean
 from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, load_schema
 
@@ -17,27 +24,46 @@ if TYPE_CHECKING:
 
 
 def check_paths(paths: Iterable[Path]) -> list[Diagnostic]:
-    """Return every problem of the files and folders given, sorted; OSError for a path that is not there."""
+    """Return every problem of the files and folders given, sorted; OSError for a path that is not there.
+
+    What passes all checks is built as Airflow would build it.
+    """
     found: list[Diagnostic] = []
     owners: dict[str, str] = {}
-    for path in _expand(paths):
+    for path, root in _expand(paths):
         try:
             document = read_document(path)
+            problems = [*check_document(document), *duplicate_dags(document, owners)]
+            if not problems:
+                problems = build_problems(document, root)
+            found += problems
         except DocumentError as error:
             found += error.diagnostics
-            continue
-        found += check_document(document)
-        found += duplicate_dags(document, owners)
     return sorted(set(found))
 
 
-def _expand(paths: Iterable[Path]) -> Iterator[Path]:
+def build_problems(document: Document, root: Path) -> list[Diagnostic]:
+    """Return what Airflow refuses of a document that passed the checks; defaults have their own check."""
+    from schemas.loading import build_dags
+
+    defaults = [read_document(path) for path in find_defaults(document.path, root)]
+    if document.is_defaults or any(check_document(found) for found in defaults):
+        return []
+    try:
+        build_dags(document, defaults)
+    except DocumentError as error:
+        return list(error.diagnostics)
+    return []
+
+
+def _expand(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield (file, folder whose defaults apply) for each file meant."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(found for name in DEFAULTS_NAMES for found in path.rglob(name))
-            yield from find_files(path)
+            found = [*sorted(file for name in DEFAULTS_NAMES for file in path.rglob(name)), *find_files(path)]
+            yield from ((file, path) for file in found)
         elif path.exists():
-            yield path
+            yield path, path.parent
         else:
             raise FileNotFoundError(f"{path} does not exist")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_env_files_are_read_as_people_write_them(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text('# a comment\n\nA=1\nexport B="two words"\nC={"json": "a=b"}\n', encoding="utf-8")
+    file.write_text('# a comment\n\nA=1 # one\nexport B="two words"\nC={"json": "a=b"}\n', encoding="utf-8")
     assert local.read_env_file(file) == {"A": "1", "B": "two words", "C": '{"json": "a=b"}'}
     assert local.read_env_file(tmp_path / "none") == {}
 
@@ -32,10 +34,13 @@ def test_a_line_that_is_no_setting_is_named_but_not_shown(tmp_path: Path) -> Non
 def test_the_shell_overrides_files_but_not_whose_data_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__API__PORT", "9999")
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://another/project")
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY_CMD", "cat /another/project")
+    monkeypatch.setenv("BATCH_OUTPUT", "/another/project")
     said: list[str] = []
     settings = local.project_settings(said.append)
     assert settings["AIRFLOW__API__PORT"] == "9999"
-    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in settings
+    assert not {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__FERNET_KEY_CMD"} & settings.keys()
+    assert settings.get("BATCH_OUTPUT") != "/another/project"
     assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in said[0]
     assert "postgresql" not in said[0]
 
@@ -52,9 +57,11 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(tmp_path: Path) ->
             local.Instance(tmp_path, settings).start()
 
 
-def instance(home: Path, session: int, started: float) -> local.Instance:
+def instance(home: Path, session: int, identity: str) -> local.Instance:
     home.mkdir(exist_ok=True)
-    (home / "running.json").write_text(f'{{"session": {session}, "started": {started}}}', encoding="utf-8")
+    (home / "running.json").write_text(
+        json.dumps({"session": session, "identity": identity}), encoding="utf-8"
+    )
     return local.Instance(home, {})
 
 
@@ -68,21 +75,35 @@ def stranger() -> psutil.Process:
 
 
 def test_stopping_ends_a_session_of_ours(tmp_path: Path, stranger: psutil.Process) -> None:
-    ours = instance(tmp_path, stranger.pid, stranger.create_time())
+    ours = instance(tmp_path, stranger.pid, local._identity(stranger.pid))
     assert [process.pid for process in ours.processes()] == [stranger.pid]
     assert ours.stop()
     assert ours.processes() == []
     assert not ours.stop()
 
 
-@pytest.mark.parametrize("age_s", [3600, -3600])
-def test_a_number_that_somebody_else_has_now_is_left_alone(
-    tmp_path: Path, stranger: psutil.Process, age_s: int
-) -> None:
-    stale = instance(tmp_path, stranger.pid, stranger.create_time() - age_s)
+def test_a_number_that_somebody_else_has_now_is_left_alone(tmp_path: Path, stranger: psutil.Process) -> None:
+    stale = instance(tmp_path, stranger.pid, local._identity(os.getpid()))
     assert stale.processes() == []
     assert not stale.stop()
     assert stranger.is_running()
+
+
+def test_after_a_restart_of_the_machine_nothing_is_ours(tmp_path: Path, stranger: psutil.Process) -> None:
+    ticks = local._identity(stranger.pid).partition("/")[2]
+    assert instance(tmp_path, stranger.pid, f"another-boot/{ticks}").processes() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"AIRFLOW__API__PORT": "http"}, "AIRFLOW__API__PORT='http' is not a port number"),
+    ],
+)
+def test_a_wrong_setting_is_told(tmp_path: Path, settings: dict[str, str], message: str) -> None:
+    defaults = {**local.free_ports(), "AIRFLOW__API__HOST": "127.0.0.1"}
+    with pytest.raises(local.LocalError, match=message):
+        local.Instance(tmp_path, {**defaults, **settings}).start()
 
 
 def test_with_no_state_nothing_is_stopped(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,12 @@ def error_of(dag: DAG) -> tuple[str, str]:
     with pytest.raises(loading.ConfigError) as error:
         dag.get_serialized_fields()
     return str(dag.relative_fileloc), str(error.value)
+
+
+def broken(dags: dict[str, DAG]) -> DAG:
+    """The one stand-in for a broken file."""
+    (found,) = (dag for dag in dags.values() if isinstance(dag, loading.BrokenConfig))
+    return found
 
 
 def test_loading_all_four_imports_nothing_heavy() -> None:
@@ -105,6 +112,21 @@ BROKEN = {
     "syntax": GOOD.replace("[first]", "[first"),
     "not text": "\x00\x01",
     "one of two": GOOD + GOOD.replace("example", "other").replace("draw_rows", "draw_row"),
+    "an executor that is not there": GOOD.replace(
+        "      dependencies", "      executor: KubernetesExecutor\n      dependencies"
+    ),
+    "a timetable that is wrong": GOOD.replace(
+        'schedule: "@daily"',
+        'schedule: {__type__: airflow.sdk.CronTriggerTimetable, __args__: ["99 * * * *"], timezone: UTC}',
+    ),
+    "no such weight rule": GOOD.replace("      dependencies", "      weight_rule: foo\n      dependencies"),
+    "no such time zone": GOOD.replace(
+        "  tasks:", "  start_date: 2026-01-01\n  timezone: Asia/Soul\n  tasks:"
+    ),
+    "no such day": GOOD.replace("  tasks:", "  start_date: 2026-02-30\n  tasks:"),
+    "no bash_command": GOOD.replace("empty.EmptyOperator", "bash.BashOperator"),
+    "an alias of itself": GOOD.replace("{dataset", "&self {again: *self, dataset"),
+    "a cron in its defaults": "default: {schedule: '0 25 * * *'}\n" + GOOD,
     "refused by Airflow": GOOD.replace(
         "      dependencies", "      retry_delay: -5\n      pool_slots: 0\n      dependencies"
     ),
@@ -115,10 +137,9 @@ BROKEN = {
 def test_a_broken_file_loads_nothing_and_the_others_everything(folder: Path, text: str) -> None:
     (folder / "bad.yaml").write_text(text, encoding="utf-8")
     dags = load(folder)
-    broken = [dag for dag in dags.values() if isinstance(dag, loading.BrokenConfig)]
-    assert [name for name in dags if dags[name] not in broken] == ["good"]
-    assert len(broken) == 1
-    path, message = error_of(broken[0])
+    stand_in = broken(dags)
+    assert [name for name in dags if dags[name] is not stand_in] == ["good"]
+    path, message = error_of(stand_in)
     assert path == "dag_configs/bad.yaml"
     assert "dag_configs/bad.yaml:" in message
 
@@ -136,16 +157,95 @@ def test_a_callable_that_breaks_at_import_stops_its_own_file_only(
     (folder / "bad.yaml").write_text(text, encoding="utf-8")
     dags = load(folder)
     assert "good" in dags
-    assert "cannot be imported" in error_of(dags["config_error.dag_configs-bad.yaml"])[1]
+    assert "cannot be imported" in error_of(broken(dags))[1]
+
+
+def test_two_broken_files_are_both_shown_whatever_their_names(folder: Path) -> None:
+    for name in ("날씨.yaml", "예측.yaml", f"{'x' * 240}.yaml"):
+        (folder / name).write_text("[", encoding="utf-8")
+    shown = {error_of(dag)[0] for dag in load(folder).values() if isinstance(dag, loading.BrokenConfig)}
+    assert shown == {"dag_configs/날씨.yaml", "dag_configs/예측.yaml", f"dag_configs/{'x' * 240}.yaml"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace(
+            "python_callable: callables.prediction.draw_rows",
+            "python_callable_file: {evil}\n      python_callable_name: run",
+        ),
+        GOOD.replace("  tasks:", "  user_defined_macros: {{run: os.system}}\n  tasks:")
+        .replace("{{", "{")
+        .replace("}}", "}"),
+        GOOD.replace(
+            "  tasks:",
+            "  dagrun_timeout: {__type__: airflow.sdk.module_loading.import_string, __args__: [os.system]}\n  tasks:",
+        ),
+        GOOD.replace("  tasks:", "  doc_md_file_path: /etc/passwd\n  tasks:"),
+        GOOD.replace(
+            "  tasks:",
+            "  task_groups: {g: {default_args: {on_failure_callback_file: {evil}, on_failure_callback_name: run}}}\n  tasks:",
+        ),
+        GOOD.replace("callables.prediction.draw_rows", "callables.training.write_atomic"),
+        GOOD.replace(
+            "airflow.providers.standard.operators.empty.EmptyOperator",
+            "airflow.sdk.module_loading.import_string",
+        ),
+    ],
+)
+def test_yaml_names_nothing_but_what_is_allowed(folder: Path, tmp_path: Path, text: str) -> None:
+    evil, ran = tmp_path / "evil.py", tmp_path / "ran"
+    evil.write_text(f"open({str(ran)!r}, 'w')\ndef run(*a, **k): ...\n", encoding="utf-8")
+    (folder / "bad.yaml").write_text(text.replace("{evil}", str(evil)), encoding="utf-8")
+    message = error_of(broken(load(folder)))[1]
+    assert re.search("DAG20[12]|DAG002", message), message
+    assert not ran.exists()
+
+
+def test_a_dags_own_default_block_wins_over_the_shared_file(folder: Path) -> None:
+    (folder / "defaults.yml").write_text("max_active_runs: 3\ncatchup: false\n", encoding="utf-8")
+    (folder / "good.yaml").write_text("default: {max_active_runs: 5}\n" + GOOD, encoding="utf-8")
+    dag = load(folder)["example"]
+    assert (dag.max_active_runs, dag.catchup) == (5, False)
+
+
+def test_a_callback_replaces_a_shared_one_whole_and_null_switches_it_off(folder: Path) -> None:
+    shared = "default_args: {on_failure_callback: {callback: callables.notifications.notify_failure, connection: x}}\n"
+    (folder / "defaults.yml").write_text(shared, encoding="utf-8")
+    other = "{callback: airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier, text: hi}"
+    text = GOOD.replace("  tasks:", f"  default_args: {{on_failure_callback: {other}}}\n  tasks:")
+    (folder / "good.yaml").write_text(text, encoding="utf-8")
+    (folder / "off.yaml").write_text(
+        GOOD.replace("example", "quiet").replace(
+            "  tasks:", "  default_args: {on_failure_callback: null}\n  tasks:"
+        ),
+        encoding="utf-8",
+    )
+    dags = load(folder)
+    assert type(dags["example"].get_task("first").on_failure_callback[0]).__name__ == "SlackWebhookNotifier"
+    assert not dags["quiet"].get_task("first").on_failure_callback
+
+
+def test_in_a_task_a_dag_id_is_found_however_it_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "indented.yaml").write_text(
+        "".join(f"  {line}\n" for line in GOOD.splitlines()), encoding="utf-8"
+    )
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "example")
+    assert "example" in load(folder)
+
+
+def test_hidden_folders_are_not_read(folder: Path) -> None:
+    (folder / ".ipynb_checkpoints").mkdir()
+    shutil.copy(folder / "good.yaml", folder / ".ipynb_checkpoints" / "a-checkpoint.yaml")
+    assert list(load(folder)) == ["good"]
 
 
 def test_a_broken_defaults_file_is_told_for_each_file_that_needs_it(folder: Path) -> None:
     (folder / "defaults.yml").write_text("default_args: {retriez: 3}\n", encoding="utf-8")
     dags = load(folder)
-    assert (
-        "defaults.yml:1:16: DAG002 error: unknown key 'retriez'"
-        in error_of(dags["config_error.dag_configs-good.yaml"])[1]
-    )
+    assert "defaults.yml:1:16: DAG002 error: unknown key 'retriez'" in error_of(broken(dags))[1]
 
 
 def test_the_second_file_with_a_dag_id_is_refused_and_names_the_first(folder: Path) -> None:
@@ -153,7 +253,7 @@ def test_the_second_file_with_a_dag_id_is_refused_and_names_the_first(folder: Pa
     dags = load(folder)
     assert isinstance(dags["good"], DAG)
     assert not isinstance(dags["good"], loading.BrokenConfig)
-    message = error_of(dags["config_error.dag_configs-same.yaml"])[1]
+    message = error_of(broken(dags))[1]
     assert "dag_id 'good' is in dag_configs/good.yaml already" in message
 
 
