@@ -10,8 +10,6 @@ from schemas.diagnostics import Diagnostic
 from schemas.documents import Document, KeyPath
 from schemas.operators import (
     CODE_BY_FILE,
-    FACTORY_ARGUMENTS,
-    TASK_KEYS,
     UnresolvedError,
     allowed_packages,
     arguments_of,
@@ -19,8 +17,10 @@ from schemas.operators import (
     is_allowed,
     resolve,
 )
+from schemas.schema import TASK_KEYS, find_definition
 
 PATH_KEYS = ("operator", "decorator", "python_callable", "callback", "__type__", "execution_date_fn")
+KINDS = {"operator": "operators", "callback": "notifiers", "__type__": "types"}
 BRANCH_ARGUMENTS = ("better_task", "otherwise_task")
 
 
@@ -30,7 +30,7 @@ Tasks = dict[str, dict[str, Any]]
 def tasks_of(document: Document) -> Iterator[tuple[str, Tasks, dict[str, KeyPath]]]:
     """Yield (dag_id, tasks by id, path of each task) for each DAG; tasks as mapping or as list."""
     for dag_id, config in document.dags.items():
-        found = config.get("tasks")
+        found = config.get("tasks") if isinstance(config, dict) else None
         if isinstance(found, dict):
             paths: dict[str, KeyPath] = {name: (dag_id, "tasks", name) for name in found}
             yield dag_id, found, paths
@@ -58,6 +58,8 @@ def check_paths(document: Document) -> Iterator[Diagnostic]:
 
 
 def _check_path(document: Document, path: KeyPath, text: str) -> Iterator[Diagnostic]:
+    if find_definition(KINDS.get(str(path[-1]), ""), text) is not None:
+        return  # the schema knows it: nothing is imported
     try:
         found = resolve(text)
     except UnresolvedError as error:
@@ -113,7 +115,9 @@ def _is_private(text: str) -> bool:
 
 
 def _resolved(text: Any) -> Any | None:
-    """Return what an allowed path names, or None; check_paths tells why."""
+    """Return what an allowed path names, or None: check_paths tells why, or the schema knows it."""
+    if any(find_definition(kind, text) is not None for kind in KINDS.values()):
+        return None
     if not isinstance(text, str) or not is_allowed(text) or _is_private(text):
         return None
     try:
@@ -123,18 +127,45 @@ def _resolved(text: Any) -> Any | None:
 
 
 def check_task_keys(document: Document) -> Iterator[Diagnostic]:
-    """Every key of a task is an argument of its operator, or dag-factory's own."""
+    """Every key of a task with an operator of the project's own is one of its arguments, or dag-factory's."""
     for _, tasks, paths in tasks_of(document):
         for task_id, task in tasks.items():
+            if find_definition("operators", task.get("operator")) is not None:
+                continue  # the schema knows it
             operator = _resolved(task.get("operator"))
             if not isinstance(operator, type) or (known := arguments_of(operator)) is None:
                 continue
-            everything = known | TASK_KEYS | FACTORY_ARGUMENTS
+            everything = {*known, *TASK_KEYS, "operator"}
             for key in task:
                 if key not in everything:
                     message = f"unknown key {key!r} for {operator.__name__}"
                     hint = did_you_mean(key, everything)
                     yield document.problem("DAG002", (*paths[task_id], key), message, hint, key=True)
+
+
+def check_types(document: Document) -> Iterator[Diagnostic]:
+    """The keys beside ``__type__``, and those of a notifier, are arguments of that class."""
+    for path, mapping in _mappings(document.data, ()):
+        for kind, key in (("types", "__type__"), ("notifiers", "callback")):
+            found = find_definition(kind, mapping.get(key))
+            known = found.get("properties") if found else None
+            if known is None:
+                continue
+            name = str(mapping[key]).rpartition(".")[2]
+            for given in mapping:
+                if given not in (key, "__args__") and given not in known:
+                    message, hint = f"{name} has no argument {str(given)!r}", did_you_mean(str(given), known)
+                    yield document.problem("DAG102", (*path, given), message, hint, key=True)
+
+
+def _mappings(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    if isinstance(value, dict):
+        yield path, value
+        for key, item in value.items():
+            yield from _mappings(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _mappings(item, (*path, index))
 
 
 def check_arguments(document: Document) -> Iterator[Diagnostic]:
@@ -147,19 +178,11 @@ def check_arguments(document: Document) -> Iterator[Diagnostic]:
                 if isinstance(given, dict):
                     where = (*paths[task_id], "op_kwargs")
                     yield from _bind(document, where, function, given, optional=frozenset())
-    for path, callback in _callbacks(document.data, ()):
+    for path, callback in _mappings(document.data, ()):
         function = _resolved(callback.get("callback"))
         if inspect.isfunction(function):
             given = {name: value for name, value in callback.items() if name != "callback"}
             yield from _bind(document, path, function, given, optional=frozenset({"context"}))
-
-
-def _callbacks(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
-    if isinstance(value, dict):
-        if "callback" in value:
-            yield path, value
-        for key, item in value.items():
-            yield from _callbacks(item, (*path, key))
 
 
 def _bind(
@@ -280,6 +303,7 @@ CHECKS: tuple[Callable[[Document], Iterator[Diagnostic]], ...] = (
     check_no_code_by_file,
     check_paths,
     check_task_keys,
+    check_types,
     check_arguments,
     check_schedule,
     check_dependencies,

@@ -41,6 +41,14 @@ class Document:
             return {}
         return {str(name): config for name, config in self.data.items() if name != "default"}
 
+    def default_args_of(self, dag_id: str) -> dict[str, Any]:
+        """Return the ``default_args`` that this file gives a DAG: its own and those of ``default``."""
+        found: dict[str, Any] = {}
+        for config in (self.data.get("default"), self.data.get(dag_id)):
+            given = config.get("default_args") if isinstance(config, dict) else None
+            found |= given if isinstance(given, dict) else {}
+        return found
+
     def problem(
         self,
         code: str,

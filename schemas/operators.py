@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Keys of dag-factory's own on a task, beside the operator's arguments.
 # They import, run or read whatever their arguments name.
 NEVER_ALLOWED = ("airflow.sdk.module_loading", "airflow.sdk.execution_time", "airflow.sdk.configuration")
 # dag-factory's ways to name code by a file or as text; only dotted paths can be checked.
@@ -24,10 +23,6 @@ CODE_BY_FILE = (
     "_callback_name",
     "_fn_name",
 )
-TASK_KEYS = frozenset(
-    {"operator", "decorator", "dependencies", "task_group_name", "expand", "partial", "task_id"}
-)
-FACTORY_ARGUMENTS = frozenset({"variables_as_arguments"})
 
 
 @cache

@@ -6,18 +6,21 @@ refused here.
 
 from __future__ import annotations
 
-import inspect
+import importlib
 import json
+import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from schemas.signatures import TEMPLATE, TYPED, Schema, arguments
 
 SCHEMA_FILE = Path(__file__).with_name("dag_config.schema.json")
 
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
 COUNT = {"type": "integer", "minimum": 0}
-TYPED = {"type": "object", "required": ["__type__"], "description": "An object made by calling a class"}
 DURATION = {
     "anyOf": [TYPED, {"type": "number", "minimum": 0}],
     "description": "Seconds, or a datetime.timedelta",
@@ -36,7 +39,7 @@ CALLBACK = {
 }
 ASSETS = {"type": "array", "items": {"anyOf": [TEXT, TYPED]}, "description": "Asset URIs"}
 
-DAG_KEYS: dict[str, dict[str, Any]] = {
+DAG_KEYS: dict[str, Schema] = {
     "access_control": {"type": "object"},
     "catchup": FLAG,
     "dag_display_name": TEXT,
@@ -70,7 +73,7 @@ DAG_KEYS: dict[str, dict[str, Any]] = {
     "timezone": TEXT,
     "user_defined_macros": {"type": "object"},
 }
-ARGUMENT_TYPES: dict[str, dict[str, Any]] = {
+ARGUMENT_TYPES: dict[str, Schema] = {
     "depends_on_past": FLAG,
     "do_xcom_push": FLAG,
     "email_on_failure": FLAG,
@@ -91,19 +94,52 @@ ARGUMENT_TYPES: dict[str, dict[str, Any]] = {
     "wait_for_downstream": FLAG,
     **{f"on_{event}_callback": CALLBACK for event in ("execute", "failure", "retry", "skipped", "success")},
 }
-NOT_IN_YAML = frozenset(
-    {"self", "kwargs", "dag", "task_group", "task_id", "default_args", "resources", "sla"}
+NOT_IN_YAML = frozenset({"dag", "task_group", "task_id", "default_args", "resources", "sla"})
+# Keys of dag-factory's own on a task, beside the operator's arguments.
+TASK_KEYS: dict[str, Schema] = {
+    "decorator": {**TEXT, "description": "A decorator's dotted path, in place of an operator"},
+    "dependencies": {"type": "array", "items": TEXT, "description": "The tasks and groups that come before"},
+    "expand": {"type": "object", "description": "Arguments to map over"},
+    "partial": {"type": "object", "description": "Arguments that all mapped tasks share"},
+    "task_group_name": {**TEXT, "description": "The task group that this task belongs to"},
+    "task_id": {**TEXT, "description": "The task's id, where tasks are a list"},
+    "variables_as_arguments": {"type": "array", "description": "Airflow Variables that give arguments"},
+}
+# Folders of a provider in which YAML finds what it names.
+OPERATOR_FOLDERS = frozenset({"operators", "sensors", "transfers"})
+NOTIFIER_FOLDER = "notifications"
+TYPE_MODULES = (
+    "airflow.sdk",
+    "airflow.timetables.assets",
+    "airflow.timetables.trigger",
+    "airflow.timetables.interval",
 )
 
 
 def build_schema() -> dict[str, Any]:
-    """Return the schema of a DAG file; ``#/$defs/defaults`` is that of a defaults file."""
-    from airflow.sdk import BaseOperator, TriggerRule
+    """Return the schema of a DAG file; ``#/$defs/defaults`` is that of a defaults file.
 
-    names = [name for name in inspect.signature(BaseOperator.__init__).parameters if name not in NOT_IN_YAML]
-    arguments = {name: ARGUMENT_TYPES.get(name, {}) for name in sorted(names)}
-    arguments["trigger_rule"] = {"enum": sorted(rule.value for rule in TriggerRule)}
-    dag = {"type": "object", "additionalProperties": False, "properties": DAG_KEYS}
+    ``$defs/operators``, ``notifiers`` and ``types`` have the arguments of each class that YAML can name.
+    """
+    from airflow.sdk import BaseNotifier, BaseOperator, TriggerRule
+
+    base = {name: kind for name, kind in arguments(BaseOperator, object).items() if name not in NOT_IN_YAML}
+    for name, kind in ARGUMENT_TYPES.items():
+        base[name] = {
+            **({"description": base[name]["description"]} if "description" in base[name] else {}),
+            **kind,
+        }
+    base["trigger_rule"] = {"enum": sorted(rule.value for rule in TriggerRule)}
+    operators = {
+        path: _definition(cls, BaseOperator, base)
+        for path, cls in find_classes(OPERATOR_FOLDERS, BaseOperator)
+    }
+    notifiers = {
+        path: _definition(cls, BaseNotifier, {})
+        for path, cls in find_classes({NOTIFIER_FOLDER}, BaseNotifier)
+    }
+    dag: Schema = {"type": "object", "additionalProperties": False, "properties": DAG_KEYS}
+    own: dict[str, Schema] = {name: {} for found in operators.values() for name in found["properties"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "DAGs in dag-factory's format",
@@ -116,30 +152,121 @@ def build_schema() -> dict[str, Any]:
             "default_args": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {**arguments, "timezone": TEXT},
+                "properties": {**own, **base, "timezone": TEXT},
             },
-            "task": {
-                "type": "object",
-                "anyOf": [{"required": ["operator"]}, {"required": ["decorator"]}],
-                "properties": {
-                    **arguments,
-                    "operator": TEXT,
-                    "decorator": TEXT,
-                    "dependencies": {"type": "array", "items": TEXT},
-                    "op_kwargs": {"type": "object"},
-                    "python_callable": TEXT,
-                    "task_group_name": TEXT,
-                    "expand": {"type": "object"},
-                    "partial": {"type": "object"},
-                },
-            },
+            "task": _task(base, sorted(operators)),
+            "operators": operators,
+            "notifiers": notifiers,
+            "types": dict(_types()),
         },
     }
 
 
+def _task(base: dict[str, Schema], operators: list[str]) -> Schema:
+    """Return the schema of a task: what all have, and by ``operator`` what that one has."""
+    by_operator: list[Schema] = [
+        {
+            "if": {"properties": {"operator": {"const": path}}, "required": ["operator"]},
+            "then": {"$ref": f"#/$defs/operators/{path}"},
+        }
+        for path in operators
+    ]
+    # An operator of the project's own, or a decorator, takes what Python says.
+    others: Schema = {
+        "if": {"properties": {"operator": {"enum": operators}}, "required": ["operator"]},
+        "else": {"additionalProperties": True},
+    }
+    return {
+        "type": "object",
+        "anyOf": [{"required": ["operator"]}, {"required": ["decorator"]}],
+        "properties": {**base, **TASK_KEYS, "operator": {"anyOf": [{"enum": operators}, TEXT]}},
+        "allOf": [*by_operator, others],
+        "unevaluatedProperties": False,
+    }
+
+
+def _definition(cls: type, stop: type, base: dict[str, Schema]) -> Schema:
+    """Return the schema of one class: its arguments, and of ``base`` only what it sees differently."""
+    own = {
+        name: kind
+        for name, kind in arguments(cls, stop).items()
+        if name not in base and name not in NOT_IN_YAML
+    }
+    doc = (cls.__doc__ or "").strip().split("\n\n")[0]
+    properties = {name: _as_in_yaml(name, kind) for name, kind in sorted(own.items())}
+    return {"description": " ".join(doc.split())[:300], "properties": properties}
+
+
+def _as_in_yaml(name: str, kind: Schema) -> Schema:
+    """Return an argument's schema with what dag-factory makes of YAML before the operator sees it."""
+    if name in ("op_kwargs", "params", "env", "conf"):
+        return {**kind, "anyOf": [{"type": ["object", "null"]}, TEMPLATE]}
+    return kind
+
+
+def find_classes(folders: frozenset[str] | set[str], base: type) -> Iterator[tuple[str, type]]:
+    """Yield (dotted path, class) of each subclass of ``base`` in these folders of the installed providers."""
+    import airflow.providers
+
+    for module in pkgutil.walk_packages(
+        airflow.providers.__path__, "airflow.providers.", onerror=lambda _: None
+    ):
+        if not folders & {*module.name.split(".")}:
+            continue
+        try:
+            found = vars(importlib.import_module(module.name))
+        except Exception:  # noqa: S112 - needs a package that is not installed: nobody can use it
+            continue
+        for name, cls in sorted(found.items(), key=lambda item: item[0]):
+            defined_here = getattr(cls, "__module__", None) == module.name and isinstance(cls, type)
+            if defined_here and issubclass(cls, base) and name[0].isupper() and not name.startswith("Base"):
+                yield f"{module.name}.{name}", cls
+
+
+def _types() -> Iterator[tuple[str, Schema]]:
+    """Yield (dotted path, schema) of the classes that ``__type__`` can usefully name."""
+    yield "builtins.list", {"properties": {"items": {"type": "array"}}}
+    durations = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+    yield "datetime.timedelta", {"properties": {name: {"type": "number"} for name in durations}}
+    for module in TYPE_MODULES:
+        found = importlib.import_module(module)
+        for name in sorted(getattr(found, "__all__", dir(found))):
+            cls = getattr(found, name, None)
+            if (
+                isinstance(cls, type)
+                and cls.__module__.startswith("airflow.")
+                and not issubclass(cls, Exception)
+            ):
+                open_ended = any(kind == "VAR_KEYWORD" for kind in _kinds_of(cls))
+                yield (
+                    f"{module}.{name}",
+                    {} if open_ended else {"properties": {argument: {} for argument in _names_of(cls)}},
+                )
+
+
+def _kinds_of(cls: type) -> list[str]:
+    import inspect
+
+    try:
+        return [parameter.kind.name for parameter in inspect.signature(cls).parameters.values()]
+    except (TypeError, ValueError):
+        return ["VAR_KEYWORD"]
+
+
+def _names_of(cls: type) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(cls).parameters)
+
+
 def schema_text() -> str:
     """Return the schema as the text of its file."""
-    return json.dumps(build_schema(), indent=2, sort_keys=True) + "\n"
+    return json.dumps(build_schema(), indent=1, sort_keys=True, default=str) + "\n"
+
+
+def find_definition(kind: str, path: object) -> dict[str, Any] | None:
+    """Return the schema of a class by its dotted path; ``kind`` is operators, notifiers or types."""
+    return load_schema()["$defs"].get(kind, {}).get(path) if isinstance(path, str) else None
 
 
 @cache

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.checks import CHECKS
+from schemas.checks import CHECKS, tasks_of
 from schemas.diagnostics import Diagnostic
 from schemas.documents import (
     DEFAULTS_NAMES,
     Document,
     DocumentError,
+    KeyPath,
     find_defaults,
     find_files,
     read_document,
 )
 from schemas.operators import did_you_mean
-from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, load_schema
+from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, find_definition, load_schema
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -87,17 +89,60 @@ def duplicate_dags(document: Document, owners: dict[str, str]) -> Iterator[Diagn
 
 def check_schema(document: Document) -> Iterator[Diagnostic]:
     """Yield one diagnostic for each place where the document departs from the schema."""
+    for error in _validator(document.is_defaults).iter_errors(document.data):
+        yield from _translate(document, error, ())
+    for dag_id, tasks, paths in tasks_of(document):
+        defaults = document.default_args_of(dag_id)
+        for task_id, task in tasks.items():
+            if isinstance(task, dict):
+                yield from _check_task(document, paths[task_id], task, defaults)
+
+
+def _check_task(document: Document, path: KeyPath, task: dict, defaults: dict) -> Iterator[Diagnostic]:
+    """Check a task's keys against its operator's own schema: a look-up, where JSON Schema tests each one."""
+    operator = task.get("operator")
+    own = find_definition("operators", operator)
+    if own is None:
+        return
+    name = str(operator).rpartition(".")[2]
+    known = {**load_schema()["$defs"]["task"]["properties"], **own["properties"]}
+    for key in task:
+        if key not in known:
+            message, hint = f"unknown key {str(key)!r} for {name}", did_you_mean(str(key), known)
+            yield document.problem("DAG002", (*path, key), message, hint, key=True)
+    given = {key: value for key, value in task.items() if key in own["properties"]}
+    for error in _operator_validator(str(operator)).iter_errors(given):
+        yield from _translate(document, error, path)
+    mapped = {**(task.get("expand") or {}), **(task.get("partial") or {})}
+    for key, kind in own["properties"].items():
+        misspelt = any(did_you_mean(str(wrong), [key]) for wrong in task if wrong not in known)
+        if kind.get("x-required") and key not in {*task, *mapped, *defaults} and not misspelt:
+            hint = kind.get("description", "")
+            yield document.problem("DAG003", path, f"{name} needs {key!r}", hint, key=True)
+
+
+@cache
+def _validator(defaults: bool) -> Any:
     import jsonschema
 
     schema = load_schema()
-    if document.is_defaults:
+    task = {**schema["$defs"]["task"]}
+    # What depends on the operator is checked by _check_task.
+    task = {key: value for key, value in task.items() if key not in ("allOf", "unevaluatedProperties")}
+    schema = {**schema, "$defs": {**schema["$defs"], "task": task}}
+    if defaults:
         schema = {**schema, "properties": {}, "additionalProperties": True, "$ref": "#/$defs/defaults"}
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in validator.iter_errors(document.data):
-        yield from _translate(document, error)
+    return jsonschema.Draft202012Validator(schema)
 
 
-def _translate(document: Document, error: ValidationError) -> Iterator[Diagnostic]:
+@cache
+def _operator_validator(operator: str) -> Any:
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(load_schema()["$defs"]["operators"][operator])
+
+
+def _translate(document: Document, error: ValidationError, prefix: KeyPath) -> Iterator[Diagnostic]:
     """Turn a validator's error into diagnostics a person understands, at the most telling place."""
     if error.context and error.validator in ("anyOf", "allOf"):
         # Of the alternatives, the one that came furthest is the one that was meant.
@@ -107,9 +152,9 @@ def _translate(document: Document, error: ValidationError) -> Iterator[Diagnosti
             deepest = max(len(child.absolute_path) for child in nested)
             for child in nested:
                 if len(child.absolute_path) == deepest:
-                    yield from _translate(document, child)
+                    yield from _translate(document, child, prefix)
             return
-    path = tuple(error.absolute_path)
+    path = (*prefix, *error.absolute_path)
     schema: Any = error.schema
     instance: Any = error.instance
     if error.validator == "additionalProperties":
