@@ -24,8 +24,15 @@ CODES = {
     "DAG106": "a branch to a task that is not directly downstream",
     "DAG107": "a dag_id that another file has already",
     "DAG108": "Airflow refuses to build the DAG",
+    "DAG109": "a date or time zone that is not one, or that does not apply",
+    "DAG110": "a template that does not parse",
+    "DAG111": "a template that pulls from a task that does not run before",
+    "DAG112": "a join that is skipped with one side of a branch",
+    "DAG113": "a start date that moves",
+    "DAG114": "a name that Airflow does not take, or that is taken",
     "DAG201": "a path outside the allowed packages",
     "DAG202": "a module that is not for YAML",
+    "DAG203": "what looks like a secret",
 }
 
 

@@ -152,7 +152,7 @@ def parse_document(path: Path, name: str, text: str) -> Document:
     except yaml.YAMLError as error:
         raise DocumentError(_syntax_error(name, error)) from error
     except ValueError as error:  # a date such as 2026-02-30; PyYAML does not say where
-        raise DocumentError(_bad_scalar(name, node, loader, error)) from error
+        raise DocumentError(_bad_scalar(name, node, error)) from error
     return Document(path, name, text, data, walk.keys, walk.values)
 
 
@@ -167,23 +167,25 @@ def _syntax_error(name: str, error: yaml.YAMLError) -> Diagnostic:
     return Diagnostic(name, line, column, "DAG001", ERROR, problem, hint)
 
 
-def _bad_scalar(name: str, node: yaml.Node, loader: Any, error: ValueError) -> Diagnostic:
-    """Find the scalar that cannot be constructed, by trying each one."""
-    if isinstance(node, yaml.ScalarNode):
+def _bad_scalar(name: str, node: yaml.Node, error: ValueError) -> Diagnostic:
+    """Find the scalar that cannot be made into a value, by trying each one."""
+    for scalar in _scalars(node):
         try:
-            loader.construct_object(node)
+            Loader("").construct_object(scalar)
         except ValueError:
-            line, column = _position(node)
+            line, column = _position(scalar)
             hint = "put it in quotes if it is meant as text"
-            return Diagnostic(name, line, column, "DAG003", ERROR, f"{node.value!r}: {error}", hint)
-    children = (
-        node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
-    )
-    for child in children if not isinstance(node, yaml.ScalarNode) else []:
-        found = _bad_scalar(name, child, loader, error)
-        if found.line > 0:
-            return found
-    return Diagnostic(name, 0, 0, "DAG003", ERROR, str(error))
+            return Diagnostic(name, line, column, "DAG003", ERROR, f"{scalar.value!r}: {error}", hint)
+    return Diagnostic(name, 1, 1, "DAG003", ERROR, str(error))
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    else:
+        for child in node.value:
+            for part in child if isinstance(child, tuple) else (child,):
+                yield from _scalars(part)
 
 
 class _Walk:

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.checks import CHECKS, tasks_of
-from schemas.diagnostics import Diagnostic
+from schemas.checks import CHECKS
+from schemas.diagnostics import ERROR, Diagnostic
 from schemas.documents import (
     DEFAULTS_NAMES,
     Document,
@@ -20,6 +20,7 @@ from schemas.documents import (
 )
 from schemas.operators import did_you_mean
 from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, find_definition, load_schema
+from schemas.tasks import tasks_of
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -36,8 +37,8 @@ def check_paths(paths: Iterable[Path]) -> list[Diagnostic]:
         try:
             document = read_document(path)
             problems = [*check_document(document), *duplicate_dags(document, owners)]
-            if not problems:
-                problems = build_problems(document, root)
+            if not any(problem.severity == ERROR for problem in problems):
+                problems += build_problems(document, root)
             found += problems
         except DocumentError as error:
             found += error.diagnostics
