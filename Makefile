@@ -4,7 +4,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 RUN := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo check test lint
+.PHONY: help setup up down demo check test lint bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,3 +34,6 @@ lint: setup ## formatting, style, types, import contracts
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+bench: setup ## measure, with a peer in the same run
+	@$(RUN) tests/benchmarks/bench_loading.py

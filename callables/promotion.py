@@ -23,8 +23,8 @@ def compare(
     metric: str,
     direction: str = "maximize",
     min_delta: float = 0.0,
-    floors: dict | None = None,
-    guardrails: dict | None = None,
+    floors: dict[str, float] | None = None,
+    guardrails: dict[str, float] | None = None,
     on_tie: str = "keep",
     version: str = "",
 ) -> dict:

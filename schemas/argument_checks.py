@@ -14,6 +14,9 @@ from schemas.schema import TASK_KEYS, find_definition, load_schema
 from schemas.signatures import schema_of
 from schemas.tasks import tasks_of
 
+# dag-factory's own, at any depth.
+SPECIAL_KEYS = ("__type__", "__args__", "__and__", "__or__", "__join__")
+
 
 def check_task_keys(document: Document) -> Iterator[Diagnostic]:
     """Every key of a task with an operator of the project's own is one of its arguments, or dag-factory's."""
@@ -35,6 +38,10 @@ def check_task_keys(document: Document) -> Iterator[Diagnostic]:
 def check_types(document: Document) -> Iterator[Diagnostic]:
     """The keys beside ``__type__``, and those of a notifier, are arguments of that class."""
     for path, mapping in _mappings(document.data, ()):
+        for name in mapping:
+            if str(name).startswith("__") and name not in SPECIAL_KEYS:
+                message, hint = f"unknown key {name!r}", did_you_mean(name, SPECIAL_KEYS)
+                yield document.problem("DAG002", (*path, name), message, hint, key=True)
         for kind, key in (("types", "__type__"), ("notifiers", "callback")):
             found = find_definition(kind, mapping.get(key))
             known = found.get("properties") if found else None

@@ -116,9 +116,21 @@ def read_document(path: Path) -> Document:
     """Read one file; raises DocumentError with every problem that stands in the way."""
     name = display_name(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return decode_document(path, name, path.read_bytes())
     except OSError as error:
         raise DocumentError(Diagnostic(name, 1, 1, "DAG005", ERROR, f"{error.strerror}")) from error
+
+
+def quick_document(path: Path, name: str, raw: bytes) -> Document:
+    """Return the document of a text that has passed all checks before, without the places of its keys."""
+    text = raw.decode("utf-8-sig")
+    return Document(path, name, text, yaml.load(text, Loader), {}, {})  # noqa: S506 - the safe loader
+
+
+def decode_document(path: Path, name: str, raw: bytes) -> Document:
+    """Parse the bytes of a file; raises DocumentError with every problem that stands in the way."""
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"byte {error.start} is not UTF-8"
         raise DocumentError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,16 @@ from typing import Any
 from airflow.exceptions import SerializationError
 from airflow.sdk import DAG, get_parsing_context
 
+from schemas.cache import Checked
 from schemas.diagnostics import ERROR, Diagnostic, as_text
 from schemas.documents import (
     Document,
     DocumentError,
+    decode_document,
     display_name,
     find_defaults,
     find_files,
+    quick_document,
     read_document,
 )
 from schemas.validation import check_document, duplicate_dags
@@ -73,48 +75,102 @@ def load_dags(folder: Path, namespace: dict[str, Any]) -> None:
     Never raises. When a task runs, only the file that holds its DAG is read.
     """
     wanted = get_parsing_context().dag_id
-    owners: dict[str, str] = {}
-    paths = find_files(folder)
-    if wanted is not None:
-        # A dag_id may be written in a way that a look at the text does not find: then all files are read.
-        paths = list(files_with(wanted, folder)) or paths
-    for path in paths:
-        for dag in load_file(path, folder, owners):
+    loader = _Loader(folder)
+    seen: dict[str, str] = {}
+    for path in find_files(folder) if wanted is None else loader.files_with(wanted):
+        for dag in loader.load(path):
             namespace[dag.dag_id] = dag
+            seen[dag.dag_id] = str(path)
+    if wanted is None:
+        loader.checked.places = seen
+        loader.checked.save()
 
 
-def files_with(dag_id: str, folder: Path) -> Iterator[Path]:
-    """Yield the files whose text has ``dag_id`` as a top-level key; nothing is parsed."""
-    key = re.compile(rf"^[\"']?{re.escape(dag_id)}[\"']?\s*:", re.MULTILINE)
-    for path in find_files(folder):
+class _Loader:
+    """What one pass over the files shares: results of earlier checks, defaults, and who has which dag_id."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.checked = Checked()
+        self.owners: dict[str, str] = {}
+        self.read: dict[Path, bytes] = {}
+        self.defaults: dict[Path, list[Path]] = {}
+
+    def files_with(self, dag_id: str) -> list[Path]:
+        """Return the file that holds ``dag_id``, without parsing any.
+
+        It is where the last pass over all files saw it, or else where the text has it as a top-level key. A
+        dag_id may be written in a way that a look at the text does not find: then all files are read.
+        """
+        key = re.compile(rf"^[\"']?{re.escape(dag_id)}[\"']?\s*:", re.MULTILINE)
+        place = self.checked.places.get(dag_id)
+        if place and Path(place).is_relative_to(self.folder) and _has(Path(place), key):
+            return [Path(place)]
+        paths = find_files(self.folder)
+        return [path for path in paths if _has(path, key)] or paths
+
+    def load(self, path: Path) -> list[DAG]:
+        """Return the DAGs of one file, or one BrokenConfig with all of its problems."""
+        name = display_name(path)
         try:
-            if key.search(path.read_text(encoding="utf-8-sig")):
-                yield path
-        except (OSError, UnicodeDecodeError):
-            continue
+            raw = path.read_bytes()
+            defaults = self._defaults(path)
+            key = Checked.key(name, [raw, *map(self._bytes, defaults)])
+            known = self.checked.get(key)
+            if known:
+                return [BrokenConfig(name, known)]
+            if known is not None:
+                return self._build_known(path, name, raw, defaults)
+            problems, dags = self._check_and_build(decode_document(path, name, raw), defaults)
+        except DocumentError as error:
+            problems, dags = list(error.diagnostics), []
+        except (Exception, SystemExit) as error:  # whatever a file or a callable does, the others load
+            return [BrokenConfig(name, [_unexpected(name, error)])]
+        if all(problem.code != "DAG107" for problem in problems):  # that one is no matter of this text alone
+            self.checked.put(key, problems)
+        return [BrokenConfig(name, problems)] if problems else dags
 
+    def _defaults(self, path: Path) -> list[Path]:
+        if path.parent not in self.defaults:
+            self.defaults[path.parent] = find_defaults(path, self.folder)
+        return self.defaults[path.parent]
 
-def load_file(path: Path, folder: Path, owners: dict[str, str]) -> list[DAG]:
-    """Return the DAGs of one file, or one BrokenConfig with all of its problems."""
-    name = display_name(path)
-    try:
-        document = read_document(path)
-        problems = [*check_document(document), *duplicate_dags(document, owners)]
-        defaults = [read_document(found) for found in find_defaults(path, folder)]
+    def _bytes(self, path: Path) -> bytes:
+        if path not in self.read:
+            self.read[path] = path.read_bytes()
+        return self.read[path]
+
+    def _build_known(self, path: Path, name: str, raw: bytes, defaults: list[Path]) -> list[DAG]:
+        document = quick_document(path, name, raw)
+        if problems := list(duplicate_dags(document, self.owners)):
+            problems = list(duplicate_dags(decode_document(path, name, raw), self.owners))
+            return [BrokenConfig(name, problems)]
+        shared = [quick_document(found, display_name(found), self._bytes(found)) for found in defaults]
+        return build_dags(document, shared, try_to_store=False)
+
+    def _check_and_build(self, document: Document, paths: list[Path]) -> tuple[list[Diagnostic], list[DAG]]:
+        problems = [*check_document(document), *duplicate_dags(document, self.owners)]
+        defaults = [read_document(found) for found in paths]
         problems += [problem for found in defaults for problem in check_document(found)]
         errors = [problem for problem in problems if problem.severity == ERROR]
-        return [BrokenConfig(name, errors)] if errors else build_dags(document, defaults)
-    except DocumentError as error:
-        return [BrokenConfig(name, list(error.diagnostics))]
-    except (Exception, SystemExit) as error:  # whatever a file or a callable does, the others load
-        problem = Diagnostic(name, 1, 1, "DAG108", ERROR, f"{type(error).__name__}: {error}")
-        return [BrokenConfig(name, [problem])]
+        return errors, [] if errors else build_dags(document, defaults)
 
 
-def build_dags(document: Document, defaults: list[Document]) -> list[DAG]:
+def _has(path: Path, key: re.Pattern[str]) -> bool:
+    try:
+        return key.search(path.read_text(encoding="utf-8-sig")) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _unexpected(name: str, error: BaseException) -> Diagnostic:
+    return Diagnostic(name, 1, 1, "DAG108", ERROR, f"{type(error).__name__}: {error}")
+
+
+def build_dags(document: Document, defaults: list[Document], *, try_to_store: bool = True) -> list[DAG]:
     """Return the DAGs of a checked document, with ``defaults`` applied, the last of which wins.
 
-    Raises DocumentError for what Airflow refuses, now or when it would store the DAG.
+    Raises DocumentError for what Airflow refuses, now or, if ``try_to_store``, when it would store the DAG.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -129,7 +185,8 @@ def build_dags(document: Document, defaults: list[Document]) -> list[DAG]:
     for dag_id, config in data.items():
         try:
             dag = _build_dag(str(dag_id), merge(config, shared), document)
-            _try_to_store(dag)
+            if try_to_store and get_parsing_context().dag_id is None:
+                _try_to_store(dag)
             built.append(dag)
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}".replace("\n", " ")
@@ -177,8 +234,6 @@ def _try_to_store(dag: DAG) -> None:
     from airflow.dag_processing.dagbag import _validate_executor_fields
     from airflow.serialization.serialized_objects import DagSerialization
 
-    if get_parsing_context().dag_id is not None:
-        return
     dag.validate()
     dag.check_cycle()
     _validate_executor_fields(dag)

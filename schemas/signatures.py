@@ -64,6 +64,12 @@ def _subscript(name: str, inner: ast.expr) -> list[Schema]:
         members = inner.elts if isinstance(inner, ast.Tuple) else [inner]
         kinds = [kind for member in members for kind in _kinds(member)]
         return [*kinds, _NAMES["None"]] if name == "Optional" else kinds
+    if name in ("dict", "Mapping") and isinstance(inner, ast.Tuple) and len(inner.elts) == 2:
+        held = _kinds(inner.elts[1])
+        if held and {} not in held:
+            return [
+                {"type": "object", "additionalProperties": held[0] if len(held) == 1 else {"anyOf": held}}
+            ]
     if name in _ARRAYS and not isinstance(inner, ast.Tuple):
         items = _kinds(inner)
         if items and {} not in items and len(items) == 1:

@@ -169,9 +169,12 @@ def _translate(document: Document, error: ValidationError, prefix: KeyPath) -> I
         misspelt = _meant_for(instance, wanted) if isinstance(instance, dict) else ""
         if misspelt and wanted == ["tasks"]:
             return  # told as an unknown key already
-        hint = f"is {misspelt!r} meant for it?" if misspelt else ""
+        if misspelt:
+            hint = did_you_mean(misspelt, wanted)
+            yield document.problem("DAG002", (*path, misspelt), f"unknown key {misspelt!r}", hint, key=True)
+            return
         message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
-        yield document.problem("DAG003", path, message, hint, key=True)
+        yield document.problem("DAG003", path, message, key=True)
     else:
         where = f"{path[-1]!r}: " if path else ""
         hint = schema.get("description", "") if isinstance(schema, dict) else ""

@@ -285,3 +285,39 @@ def test_the_nearest_defaults_win_and_a_dags_own_line_over_all(folder: Path) -> 
     task = dags["good"].get_task("first")
     assert (task.retries, task.owner) == (3, "inner")
     assert (dags["good"].max_active_runs, dags["own"].max_active_runs) == (3, 9)
+
+
+def test_what_was_checked_is_not_checked_again_until_it_changes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    (folder / "bad.yaml").write_text(GOOD.replace("tasks:", "task:"), encoding="utf-8")
+    first = load(folder)
+    saved = tmp_path / "home" / "dag_config_checks.json"
+    before = saved.read_bytes()
+    again = load(folder)
+    assert again.keys() == first.keys()
+    assert error_of(broken(again)) == error_of(broken(first))
+    assert saved.read_bytes() == before
+    (folder / "bad.yaml").write_text(GOOD, encoding="utf-8")
+    assert sorted(load(folder)) == ["example", "good"]
+    assert saved.read_bytes() != before
+
+
+def test_a_spoilt_memory_of_checks_costs_time_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    for text in ("{", "[]", '{"world": 1}', '{"world": 1, "checks": 2, "places": 3}'):
+        (tmp_path / "dag_config_checks.json").write_text(text, encoding="utf-8")
+        assert list(load(folder)) == ["good"]
+
+
+def test_a_dag_that_moved_to_another_file_is_found_in_a_task(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(folder)
+    shutil.move(folder / "good.yaml", folder / "elsewhere.yaml")
+    (folder / "good.yaml").write_text(GOOD, encoding="utf-8")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "good")
+    assert list(load(folder)) == ["good"]

@@ -63,15 +63,17 @@ def mutations_of(path: Path) -> Iterator[Mutation]:
             in_text, indent = True, depth
 
         def changed(kind: str, new: str, number: int = number) -> Mutation:
-            return Mutation(str(path), kind, number + 1, "\n".join([*lines[:number], new, *lines[number + 1 :]]) + "\n")
+            return Mutation(
+                str(path), kind, number + 1, "\n".join([*lines[:number], new, *lines[number + 1 :]]) + "\n"
+            )
 
-        if found and found[2] not in FREE_KEYS and depth != task_depth:
-            if not (found[2] in ("default", "type", "title", "description") and depth > 4):
-                yield changed("typo", line.replace(found[2], transpose(found[2]), 1))
-                yield changed("letter", line.replace(found[2], drop(found[2]), 1))
-                if not in_text and not line.rstrip().endswith((":", "&dataset", "&comparison", "|")):
-                    doubled = [*lines[: number + 1], line, *lines[number + 1 :]]
-                    yield Mutation(str(path), "twice", number + 2, "\n".join(doubled) + "\n")
+        params = found and depth > 4 and found[2] in ("default", "type", "title", "description")
+        if found and found[2] not in FREE_KEYS and depth != task_depth and not params:
+            yield changed("typo", line.replace(found[2], transpose(found[2]), 1))
+            yield changed("letter", line.replace(found[2], drop(found[2]), 1))
+            if not line.rstrip().endswith((":", "&dataset", "&comparison", "|")):
+                doubled = [*lines[: number + 1], line, *lines[number + 1 :]]
+                yield Mutation(str(path), "twice", number + 2, "\n".join(doubled) + "\n")
         for match in PATH.finditer(line):
             yield changed("path", line.replace(match[0], transpose_end(match[0]), 1))
             yield changed("outside", line.replace(match[0], "os.system", 1))
@@ -86,18 +88,28 @@ def mutations_of(path: Path) -> Iterator[Mutation]:
             yield changed("cron", re.sub(r'"[^"]*"', '"61 * * * *"', line))
             yield changed("preset", re.sub(r'"[^"]*"', '"@hourli"', line))
         if "xcom_pull" in line:
-            yield changed("xcom", re.sub(r"task_ids='(\w+)'", lambda m: f"task_ids='{transpose(m[1])}'", line))
+            yield changed(
+                "xcom", re.sub(r"task_ids='(\w+)'", lambda m: f"task_ids='{transpose(m[1])}'", line)
+            )
         if "}}" in line:
             yield changed("template", line.replace("}}", "}", 1))
-        if re.search(r": \d+(\.\d+)?\b", line):
+        # What an estimator takes is the estimator's to say.
+        if re.search(r": \d+(\.\d+)?\b", line) and not re.search("parameters:|distribution:", line):
             yield changed("number", re.sub(r": \d+(\.\d+)?\b", ": many", line, count=1))
-        if found and found[2] in ("dataset", "target", "model", "metric", "estimator", "run_id") and "&" not in line and "*" not in line:
+        if (
+            found
+            and found[2] in ("dataset", "target", "model", "metric", "estimator", "run_id")
+            and "&" not in line
+            and "*" not in line
+        ):
             yield changed("mapping", f"{found[1]}{found[2]}: {{oops: 1}}")
         for right, wrong in ENUMS.items():
             if right in line:
                 yield changed("enum", line.replace(right, wrong))
         if found and found[2] in ("operator", "python_callable"):
-            yield Mutation(str(path), "removed", number + 1, "\n".join([*lines[:number], *lines[number + 1 :]]) + "\n")
+            yield Mutation(
+                str(path), "removed", number + 1, "\n".join([*lines[:number], *lines[number + 1 :]]) + "\n"
+            )
         if found and depth >= 2 and not line.rstrip().endswith(("|", ":")):
             yield changed("tab", "\t" + line.lstrip())
 
@@ -143,7 +155,9 @@ def test_every_mistake_is_told_in_its_line(reported: dict[Mutation, list[Diagnos
         # What is missing has no line: its task is named, a line or two above. A misspelt required key is told in its place.
         if diagnostics
         and mutation.line not in [found.line for found in diagnostics]
-        and not (mutation.kind == "removed" and any(0 < mutation.line - found.line <= 3 for found in diagnostics))
+        and not (
+            mutation.kind == "removed" and any(0 < mutation.line - found.line <= 3 for found in diagnostics)
+        )
     ]
     assert elsewhere == []
 
