@@ -1,4 +1,4 @@
-"""``python -m schemas``: check DAG files, and write the schema."""
+"""``python -m schemas``: check DAG files, explain what is found, and write the schema."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from schemas.diagnostics import ERROR, as_json, as_text
+from schemas.diagnostics import ERROR, as_github, as_json, as_sarif, as_text
 
+FORMATS = {"json": as_json, "github": as_github, "sarif": as_sarif}
 DEFAULT_PATH = Path(__file__).resolve().parent.parent / "dag_configs"
 
 
@@ -18,9 +19,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="report every mistake in the given files and folders")
     check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
-    check.add_argument("--format", choices=("text", "json"), default="text")
+    check.add_argument("--format", choices=("text", *FORMATS), default="text")
+    explaining = commands.add_parser("explain", help="say what a code means, with a bad and a good example")
+    explaining.add_argument("code", metavar="CODE", help="such as DAG103")
     commands.add_parser("schema", help="write schemas/dag_config.schema.json from what is installed")
     options = parser.parse_args(arguments)
+    if options.command == "explain":
+        return run_explain(options.code)
     return run_schema() if options.command == "schema" else run_check(options.paths, options.format)
 
 
@@ -36,8 +41,8 @@ def run_check(paths: list[Path], output: str) -> int:
     except OSError as error:
         print(error, file=sys.stderr)
         return 2
-    if output == "json":
-        print(as_json(found))
+    if output in FORMATS:
+        print(FORMATS[output](found))
     elif found:
         print(as_text(found))
     errors = sum(problem.severity == ERROR for problem in found)
@@ -46,12 +51,25 @@ def run_check(paths: list[Path], output: str) -> int:
     return 1 if errors else 0
 
 
+def run_explain(code: str) -> int:
+    """Print what a code means."""
+    from schemas.explanations import EXPLANATIONS, explain
+
+    if code.upper() not in EXPLANATIONS:
+        print(f"there is no code {code!r}; the codes are {', '.join(EXPLANATIONS)}", file=sys.stderr)
+        return 2
+    print(explain(code.upper()))
+    return 0
+
+
 def run_schema() -> int:
-    """Write the schema file anew."""
+    """Write the schema file and the page of codes anew."""
+    from schemas.explanations import codes_page
     from schemas.schema import SCHEMA_FILE, schema_text
 
     SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
-    print(f"wrote {SCHEMA_FILE.name}")
+    SCHEMA_FILE.with_name("README.md").write_text(codes_page(), encoding="utf-8")
+    print(f"wrote {SCHEMA_FILE.name} and README.md")
     return 0
 
 

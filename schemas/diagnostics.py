@@ -59,6 +59,44 @@ def as_text(diagnostics: Iterable[Diagnostic]) -> str:
     return "\n".join(map(str, sorted(diagnostics)))
 
 
+def as_github(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return GitHub's workflow commands, which mark the lines of a pull request."""
+
+    def escape(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    lines = []
+    for found in sorted(diagnostics):
+        place = f"file={found.file},line={found.line},col={found.column},title={found.code}"
+        text = f"{found.message} ({found.hint})" if found.hint else found.message
+        lines.append(f"::{found.severity} {place}::{escape(text)}")
+    return "\n".join(lines)
+
+
+def as_sarif(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return a SARIF 2.1.0 log, as code review and editors read it."""
+    results = [
+        {
+            "ruleId": found.code,
+            "level": found.severity,
+            "message": {"text": f"{found.message}\n{found.hint}".strip()},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": found.file},
+                        "region": {"startLine": found.line, "startColumn": found.column},
+                    }
+                }
+            ],
+        }
+        for found in sorted(diagnostics)
+    ]
+    rules = [{"id": code, "shortDescription": {"text": text}} for code, text in CODES.items()]
+    run = {"tool": {"driver": {"name": "batch-serving", "rules": rules}}, "results": results}
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=False)
+
+
 def as_json(diagnostics: Iterable[Diagnostic]) -> str:
     """Return a JSON list of objects with the seven fields, sorted."""
     return json.dumps([asdict(found) for found in sorted(diagnostics)], indent=2, ensure_ascii=False)

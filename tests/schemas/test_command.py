@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from schemas.diagnostics import CODES
+from schemas.explanations import EXPLANATIONS, codes_page
 from schemas.schema import SCHEMA_FILE, schema_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,3 +66,35 @@ def test_the_same_dag_in_two_files_names_both(tmp_path: Path) -> None:
 
 def test_the_schema_file_is_what_the_installed_airflow_gives() -> None:
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), "run: python -m schemas schema"
+
+
+def test_every_code_is_explained_and_on_the_page() -> None:
+    assert list(EXPLANATIONS) == list(CODES)
+    assert (ROOT / "schemas" / "README.md").read_text(encoding="utf-8") == codes_page(), (
+        "run: python -m schemas schema"
+    )
+    found = run("explain", "dag103")
+    assert found.stdout == (
+        "DAG103: a schedule that is not one\n\nAirflow would blame the loader, and every DAG with it.\n\n"
+        "bad:\n    schedule: '0 25 * * *'\n\ngood:\n    schedule: '0 5 * * *'\n"
+    )
+    assert run("explain", "DAG999").returncode == 2
+
+
+def test_github_marks_the_line() -> None:
+    found = run("check", INVALID, "--format", "github")
+    place = f"file={INVALID},line=2,col=3,title=DAG002"
+    assert (found.returncode, found.stdout) == (
+        1,
+        f"::error {place}::unknown key 'schedul' (did you mean 'schedule'?)\n",
+    )
+
+
+def test_sarif_has_the_place_and_the_rule() -> None:
+    found = run("check", INVALID, "--format", "sarif")
+    (sarif_run,) = json.loads(found.stdout)["runs"]
+    (result,) = sarif_run["results"]
+    assert result["ruleId"] in {rule["id"] for rule in sarif_run["tool"]["driver"]["rules"]}
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == INVALID
+    assert place["region"] == {"startLine": 2, "startColumn": 3}
