@@ -57,7 +57,11 @@ class ModelStore:
         self.root: UPath = output_path("models", name)
 
     def folder(self, version: str) -> UPath:
-        """Return the folder of one version."""
+        """Return the folder of one version; a text that is no version's name is refused."""
+        if safe_name(version) != version:
+            raise ModelStoreError(
+                f"model {self.name!r} has no version {version!r}: that is not a version's name"
+            )
         return self.root / "versions" / version
 
     def versions(self, since: str = "") -> list[str]:

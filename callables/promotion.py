@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from typing import Any
+from typing import Any, Literal
 
 from callables._dataset import split_holdout
 from callables._model_store import ModelStore, ModelStoreError
@@ -21,11 +21,11 @@ def compare(
     *,
     model: str,
     metric: str,
-    direction: str = "maximize",
+    direction: Literal["maximize", "minimize"] = "maximize",
     min_delta: float = 0.0,
     floors: dict[str, float] | None = None,
     guardrails: dict[str, float] | None = None,
-    on_tie: str = "keep",
+    on_tie: Literal["keep", "newest"] = "keep",
     version: str = "",
 ) -> dict:
     """Decide whether the newest version of ``model`` should replace the champion.

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from callables import _kma, _weather_csv
 from callables._airflow import fail, find_connection
@@ -21,7 +22,7 @@ def collect(
     run_id: str,
     run_after: str,
     connection: str = "kma_api",
-    without_connection: str = "sample",
+    without_connection: Literal["sample", "fail"] = "sample",
 ) -> dict:
     """Ask KMA for each grid cell of ``districts`` and keep the raw answers of this run.
 

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".airflow"
 START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 30
+HEALTHY_WITHIN_S = 60  # one that runs already
 PORTS = {
     "AIRFLOW__API__PORT": "the UI and the REST API",
     "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "the logs of running tasks",
@@ -151,6 +152,7 @@ class Instance:
     def start(self) -> None:
         """Start Airflow and wait until it is healthy; LocalError says what stood in the way."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)  # the login is in there
         with self._lock():
             if self.processes():
                 raise LocalError(f"it runs already; `make down` stops it ({self.home})")
@@ -208,9 +210,9 @@ class Instance:
         running = {"session": process.pid, "identity": _identity(process.pid)}
         (self.home / "running.json").write_text(json.dumps(running), encoding="utf-8")
 
-    def wait_until_healthy(self) -> None:
-        """Wait until all components and the first DAGs are there; LocalError after START_TIMEOUT_S."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+    def wait_until_healthy(self, seconds: float = START_TIMEOUT_S) -> None:
+        """Wait until all components and the first DAGs are there; LocalError after ``seconds``."""
+        deadline = time.monotonic() + seconds
         shown = ""
         while time.monotonic() < deadline:
             if not self.processes():
@@ -224,7 +226,8 @@ class Instance:
                 shown = waiting
             time.sleep(0.5)
         raise LocalError(
-            f"not healthy after {START_TIMEOUT_S} s; the end of its output:\n{_tail(self._log_text())}"
+            f"still {shown} after {seconds:.0f} s; `make down`, then `make up` starts it anew; "
+            f"the end of its output:\n{_tail(self._log_text())}"
         )
 
     def _missing(self) -> list[str]:
@@ -334,7 +337,10 @@ class Api:
         login = {"username": "admin", "password": instance.password()}
         self._session = new_session()
         answer = self._session.post(f"{instance.address}/auth/token", json=login, timeout=30)
-        answer.raise_for_status()
+        if not answer.ok:
+            raise LocalError(
+                f"the API server answers the login with HTTP {answer.status_code}; look at its output"
+            )
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
@@ -376,10 +382,10 @@ def free_ports() -> dict[str, str]:
 
 
 def _port(settings: Mapping[str, str], name: str) -> int:
-    try:
-        return int(settings[name])
-    except ValueError:
-        raise LocalError(f"{name}={settings[name]!r} is not a port number; correct it in .env") from None
+    text = settings[name]
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise LocalError(f"{name}={text!r} is not a port number; correct it in .env")
+    return int(text)
 
 
 def _tail(text: str, lines: int = 15) -> str:
@@ -395,7 +401,7 @@ def up() -> int:
     instance = Instance(HOME, project_settings(_up_say), say=_up_say)
     if instance.processes():
         _up_say("it runs already")
-        instance.wait_until_healthy()
+        instance.wait_until_healthy(HEALTHY_WITHIN_S)
     else:
         instance.start()
     paused = [dag["dag_id"] for dag in Api(instance).get("/dags")["dags"] if dag["is_paused"]]
@@ -415,7 +421,7 @@ def _up_say(text: str) -> None:
 def down() -> int:
     """Stop the project's Airflow."""
     instance = Instance(HOME, project_settings(lambda _: None))
-    print("down: stopping", flush=True)
+    print(f"down: stopping; a running task has {STOP_TIMEOUT_S} s to end", flush=True)
     print("down: stopped" if instance.stop() else "down: nothing was running")
     return 0
 
@@ -431,6 +437,9 @@ def main(arguments: list[str]) -> int:
     except LocalError as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{arguments[0]}: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

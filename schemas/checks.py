@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from schemas.argument_checks import check_arguments, check_task_keys, check_types
 from schemas.diagnostics import Diagnostic
 from schemas.documents import Document
-from schemas.graph_checks import check_branches, check_dependencies, check_joins, check_names
+from schemas.graph_checks import check_branches, check_dependencies, check_joins
 from schemas.path_checks import check_no_code_by_file, check_paths
 from schemas.text_checks import check_references, check_secrets, check_templates
 from schemas.time_checks import check_dates, check_schedule
 
 CHECKS: tuple[Callable[[Document], Iterator[Diagnostic]], ...] = (
-    check_names,
     check_no_code_by_file,
     check_paths,
     check_task_keys,

@@ -14,6 +14,8 @@ from schemas.diagnostics import ERROR, Diagnostic
 DEFAULTS_NAMES = ("defaults.yml", "defaults.yaml")
 MAX_NODES = 100_000  # aliases expanded; a file that needs more is an attack or a mistake
 
+MAX_DEPTH = 100
+
 Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KeyPath = tuple[str | int, ...]
 
@@ -142,6 +144,8 @@ def decode_document(path: Path, name: str, raw: bytes) -> Document:
 def parse_document(path: Path, name: str, text: str) -> Document:
     """Parse ``text``; raises DocumentError with every problem that stands in the way."""
     try:
+        # The C composer calls itself for each level: the depth must be known before it starts.
+        _check_depth(name, text)
         # YAML is parsed once, into nodes that know their place; data is made from the same nodes.
         loader = Loader(text)
         node = loader.get_single_node()
@@ -168,10 +172,26 @@ def parse_document(path: Path, name: str, text: str) -> Document:
     return Document(path, name, text, data, walk.keys, walk.values)
 
 
+def _check_depth(name: str, text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line, column = event.start_mark.line + 1, event.start_mark.column + 1
+                message = f"the values are nested more than {MAX_DEPTH} deep"
+                raise DocumentError(Diagnostic(name, line, column, "DAG005", ERROR, message))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _syntax_error(name: str, error: yaml.YAMLError) -> Diagnostic:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    if "unhashable key" in problem:
+        hint = "put a template in quotes: '{{ … }}'"
+        return Diagnostic(name, line, column, "DAG001", ERROR, "a mapping stands where a key should", hint)
     if isinstance(error, yaml.constructor.ConstructorError):
         hint = "write plain YAML; name a function by its dotted path"
         return Diagnostic(name, line, column, "DAG006", ERROR, problem, hint)

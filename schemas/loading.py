@@ -77,7 +77,7 @@ def load_dags(folder: Path, namespace: dict[str, Any]) -> None:
     wanted = get_parsing_context().dag_id
     loader = _Loader(folder)
     seen: dict[str, str] = {}
-    for path in find_files(folder) if wanted is None else loader.files_with(wanted):
+    for path in loader.all_files() if wanted is None else loader.files_with(wanted):
         for dag in loader.load(path):
             namespace[dag.dag_id] = dag
             seen[dag.dag_id] = str(path)
@@ -95,6 +95,11 @@ class _Loader:
         self.owners: dict[str, str] = {}
         self.read: dict[Path, bytes] = {}
         self.defaults: dict[Path, list[Path]] = {}
+
+    def all_files(self) -> list[Path]:
+        """Return all files, those first whose DAGs run already: a copy does not take a DAG over."""
+        known = {*self.checked.places.values()}
+        return sorted(find_files(self.folder), key=lambda path: (str(path) not in known, path))
 
     def files_with(self, dag_id: str) -> list[Path]:
         """Return the file that holds ``dag_id``, without parsing any.

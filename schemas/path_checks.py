@@ -67,6 +67,8 @@ def _dotted_paths(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
             here = (*path, key)
+            if isinstance(item, dict) and isinstance(item.get("__join__"), list):
+                item = "".join(map(str, item["__join__"]))  # as dag-factory will
             names_something = (
                 key in PATH_KEYS or str(key).endswith("_callback") or "user_defined_macros" in path
             )
@@ -80,7 +82,7 @@ def _dotted_paths(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _is_private(text: str) -> bool:
-    return text.startswith("callables.") and any(part.startswith("_") for part in text.split("."))
+    return any(part.startswith("_") for part in text.split("."))
 
 
 def resolved(text: Any) -> Any | None:
@@ -97,5 +99,9 @@ def resolved(text: Any) -> Any | None:
 
 
 def _belongs(found: Any, text: str) -> bool:
-    """Tell whether a thing of the project's is defined in the module by whose name it is called."""
-    return not text.startswith("callables.") or getattr(found, "__module__", None) == text.rpartition(".")[0]
+    """Tell whether what a path gives is at home there, and not something of another module's.
+
+    A function of the project's is named where it is defined; Airflow offers its own under several names.
+    """
+    home = str(getattr(found, "__module__", ""))
+    return home == text.rpartition(".")[0] if text.startswith("callables.") else is_allowed(f"{home}.")

@@ -21,6 +21,7 @@ SCHEMA_FILE = Path(__file__).with_name("dag_config.schema.json")
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
 COUNT = {"type": "integer", "minimum": 0}
+POSITIVE = {"type": "integer", "minimum": 1}
 DURATION = {
     "anyOf": [TYPED, {"type": "number", "minimum": 0}],
     "description": "Seconds, or a datetime.timedelta",
@@ -51,8 +52,8 @@ DAG_KEYS: dict[str, Schema] = {
     "end_date": {},
     "fail_fast": FLAG,
     "is_paused_upon_creation": FLAG,
-    "max_active_runs": COUNT,
-    "max_active_tasks": COUNT,
+    "max_active_runs": POSITIVE,
+    "max_active_tasks": POSITIVE,
     "max_consecutive_failed_dag_runs": COUNT,
     "on_failure_callback": CALLBACK,
     "on_success_callback": CALLBACK,
@@ -62,11 +63,20 @@ DAG_KEYS: dict[str, Schema] = {
     "schedule": {"anyOf": [{"type": ["string", "null"]}, {"type": "array"}, {"type": "object"}]},
     "start_date": {},
     "tags": {"type": "array", "items": TEXT},
-    "task_groups": {"type": ["object", "array"]},
+    "task_groups": {
+        "anyOf": [
+            {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
+            {"type": "array", "items": {"type": "object", "required": ["group_name"]}},
+        ]
+    },
     "tasks": {
         "anyOf": [
             {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/task"}},
-            {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/task"}},
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": {"allOf": [{"$ref": "#/$defs/task"}, {"required": ["task_id"]}]},
+            },
         ]
     },
     "template_searchpath": {"type": ["string", "array"]},
@@ -85,7 +95,7 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     "owner": TEXT,
     "params": {"type": "object"},
     "pool": TEXT,
-    "pool_slots": COUNT,
+    "pool_slots": POSITIVE,
     "priority_weight": {"type": "integer"},
     "queue": TEXT,
     "retries": COUNT,

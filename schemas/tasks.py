@@ -29,8 +29,9 @@ def groups_of(document: Document, dag_id: str) -> dict[str, dict[str, Any]]:
     """Return the task groups of a DAG by name; as mapping or as list."""
     found = document.dags[dag_id].get("task_groups") or {}
     if isinstance(found, dict):
-        return {name: group or {} for name, group in found.items()}
-    return {str(group.get("group_name")): group for group in found if isinstance(group, dict)}
+        return {name: group if isinstance(group, dict) else {} for name, group in found.items()}
+    named = found if isinstance(found, list) else []
+    return {str(group.get("group_name")): group for group in named if isinstance(group, dict)}
 
 
 def dependencies_of(item: dict[str, Any]) -> list[str]:

@@ -14,10 +14,12 @@ from schemas.documents import (
     Document,
     DocumentError,
     KeyPath,
+    display_name,
     find_defaults,
     find_files,
     read_document,
 )
+from schemas.graph_checks import check_names
 from schemas.operators import did_you_mean
 from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, find_definition, load_schema
 from schemas.tasks import tasks_of
@@ -42,6 +44,9 @@ def check_paths(paths: Iterable[Path]) -> list[Diagnostic]:
             found += problems
         except DocumentError as error:
             found += error.diagnostics
+        except Exception as error:  # one file that the checks cannot cope with hides no other
+            reason = f"it cannot be checked: {type(error).__name__}: {error}"
+            found.append(Diagnostic(display_name(path), 1, 1, "DAG108", ERROR, reason))
     return sorted(set(found))
 
 
@@ -73,7 +78,7 @@ def _expand(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
 
 def check_document(document: Document) -> list[Diagnostic]:
     """Return the problems of one document: the schema's, and if it keeps that, those of each check."""
-    problems = list(check_schema(document))
+    problems = [*check_names(document), *check_schema(document)]
     if not problems:
         problems = [problem for check in CHECKS for problem in check(document)]
     return problems

@@ -118,3 +118,11 @@ def test_what_a_kill_left_is_cleared_by_the_next_try(tmp_path: Path, monkeypatch
     assert store.versions() == []
     save(store, 1)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("version", ["../../../elsewhere", "/tmp/elsewhere", "..", ".", ".staging-r"])
+def test_a_version_is_never_a_path(store: ModelStore, version: str) -> None:
+    with pytest.raises(ModelStoreError, match="that is not a version's name"):
+        store.metadata(version)
+    with pytest.raises(ModelStoreError, match="that is not a version's name"):
+        store.promote(version, expect=None, run_id="r", reason="")

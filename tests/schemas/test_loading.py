@@ -321,3 +321,14 @@ def test_a_dag_that_moved_to_another_file_is_found_in_a_task(
     (folder / "good.yaml").write_text(GOOD, encoding="utf-8")
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "good")
     assert list(load(folder)) == ["good"]
+
+
+def test_a_copy_does_not_take_a_running_dag_over(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    load(folder)
+    shutil.copy(folder / "good.yaml", folder / "a-copy-of-good.yaml")  # sorts first
+    dags = load(folder)
+    assert error_of(broken(dags))[0] == "dag_configs/a-copy-of-good.yaml"
+    assert "dag_configs/good.yaml" in str(dags["good"].doc_md)
