@@ -174,6 +174,7 @@ def parse_document(path: Path, name: str, text: str) -> Document:
 
 def _check_depth(name: str, text: str) -> None:
     depth = 0
+    event: Any
     for event in yaml.parse(text, Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
