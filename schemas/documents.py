@@ -174,12 +174,12 @@ def parse_document(path: Path, name: str, text: str) -> Document:
 
 def _check_depth(name: str, text: str) -> None:
     depth = 0
-    event: Any
     for event in yaml.parse(text, Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                line, column = event.start_mark.line + 1, event.start_mark.column + 1
+                mark: Any = event.start_mark
+                line, column = mark.line + 1, mark.column + 1
                 message = f"the values are nested more than {MAX_DEPTH} deep"
                 raise DocumentError(Diagnostic(name, line, column, "DAG005", ERROR, message))
         elif isinstance(event, yaml.CollectionEndEvent):
