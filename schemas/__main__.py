@@ -1,10 +1,13 @@
-"""``python -m schemas``: check DAG files, explain what is found, and write the schema."""
+"""``python -m schemas``: check, compare and draw DAG files, and explain what is found."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from schemas.diagnostics import ERROR, as_github, as_json, as_sarif, as_text
@@ -20,13 +23,27 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="report every mistake in the given files and folders")
     check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
     check.add_argument("--format", choices=("text", *FORMATS), default="text")
+    difference = commands.add_parser(
+        "diff", help="print what an edit changes in DAGs, tasks, edges and schedules"
+    )
+    difference.add_argument("old", help="a file, a folder or a git revision")
+    difference.add_argument(
+        "new", nargs="?", default=str(DEFAULT_PATH), help="the same; dag_configs/ if left out"
+    )
+    drawing = commands.add_parser("graph", help="print a Mermaid graph of a file")
+    drawing.add_argument("file", type=Path)
     explaining = commands.add_parser("explain", help="say what a code means, with a bad and a good example")
     explaining.add_argument("code", metavar="CODE", help="such as DAG103")
     commands.add_parser("schema", help="write schemas/dag_config.schema.json from what is installed")
     options = parser.parse_args(arguments)
-    if options.command == "explain":
-        return run_explain(options.code)
-    return run_schema() if options.command == "schema" else run_check(options.paths, options.format)
+    runs: dict[str, Callable[[], int]] = {
+        "check": lambda: run_check(options.paths, options.format),
+        "diff": lambda: run_diff(options.old, options.new),
+        "explain": lambda: run_explain(options.code),
+        "graph": lambda: run_graph(options.file),
+        "schema": run_schema,
+    }
+    return runs[options.command]()
 
 
 def run_check(paths: list[Path], output: str) -> int:
@@ -49,6 +66,35 @@ def run_check(paths: list[Path], output: str) -> int:
     if output == "text":
         print(f"{errors} errors, {len(found) - errors} warnings" if found else "all right: no problems found")
     return 1 if errors else 0
+
+
+def run_diff(old: str, new: str) -> int:
+    """Print what changes from ``old`` to ``new``; 0 if nothing does, 1 if something does, as diff does."""
+    from schemas.differences import compare, describe, locate
+    from schemas.documents import DocumentError
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            described = [describe(locate(text, Path(scratch))) for text in (old, new)]
+    except (OSError, DocumentError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    lines = list(compare(*described, now=datetime.now(UTC)))
+    print("\n".join(lines) if lines else "no change")
+    return 1 if lines else 0
+
+
+def run_graph(file: Path) -> int:
+    """Print the Mermaid graph of one file."""
+    from schemas.documents import DocumentError, read_document
+    from schemas.graphs import mermaid
+
+    try:
+        print(mermaid(read_document(file)))
+    except DocumentError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 def run_explain(code: str) -> int:

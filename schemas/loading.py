@@ -24,6 +24,7 @@ from schemas.documents import (
     quick_document,
     read_document,
 )
+from schemas.merging import merge
 from schemas.validation import check_document, duplicate_dags
 
 # Arguments that Airflow's DAG has and dag-factory drops without a word: set after the build.
@@ -199,19 +200,6 @@ def build_dags(document: Document, defaults: list[Document], *, try_to_store: bo
     if problems:
         raise DocumentError(*problems)
     return built
-
-
-def merge(config: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
-    """Return ``config`` with what only ``default`` has added, mappings within it too.
-
-    A callback is one thing: its arguments do not mix with those of another.
-    """
-    merged = {**default, **config}
-    for key in config.keys() & default.keys():
-        mappings = isinstance(config[key], dict) and isinstance(default[key], dict)
-        if mappings and not str(key).endswith("_callback"):
-            merged[key] = merge(config[key], default[key])
-    return merged
 
 
 def _build_dag(dag_id: str, config: dict[str, Any], document: Document) -> DAG:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +100,52 @@ def test_sarif_has_the_place_and_the_rule() -> None:
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == INVALID
     assert place["region"] == {"startLine": 2, "startColumn": 3}
+
+
+def test_diff_of_two_folders_tells_schedules_tasks_edges_and_values(tmp_path: Path) -> None:
+    new = tmp_path / "dag_configs"
+    shutil.copytree(ROOT / "dag_configs", new)
+    for name, old, text in (
+        ("predict.yaml", '"*/5 * * * *"', '"0 6 * * *"'),
+        ("predict.yaml", "rows: 5", "rows: 7"),
+        ("promote_model.yaml", "dependencies: [compare]", "dependencies: []"),
+        ("defaults.yml", "retries: 2", "retries: 4"),
+    ):
+        path = new / name
+        path.write_text(path.read_text(encoding="utf-8").replace(old, text), encoding="utf-8")
+    (new / "train_model.yaml").unlink()
+    found = run("diff", str(ROOT / "dag_configs"), str(new))
+    assert found.returncode == 1
+    lines = found.stdout.splitlines()
+    assert "- DAG train_model" in lines
+    assert "    ~ schedule: '*/5 * * * *' → '0 6 * * *'" in lines
+    assert "    ~ task draw_rows: op_kwargs.rows: 5 → 7" in lines
+    assert "    - edge compare → choose" in lines
+    assert lines.count("    ~ default_args.retries: 2 → 4") == 3
+    runs = next(line for line in lines if "next runs (Asia/Seoul)" in line)
+    assert len(re.findall(r"\d{4}-\d\d-\d\d 06:00", runs)) == 3
+
+
+def test_diff_of_nothing_and_of_what_is_not_there() -> None:
+    same = run("diff", "dag_configs", "dag_configs")
+    assert (same.returncode, same.stdout) == (0, "no change\n")
+    missing = run("diff", "no-such-revision")
+    assert missing.returncode == 2
+    assert "neither a file or folder nor a git revision" in missing.stderr
+
+
+def test_graph_draws_branches_and_edges() -> None:
+    found = run("graph", "dag_configs/promote_model.yaml")
+    assert found.returncode == 0
+    assert found.stdout.splitlines() == [
+        "flowchart LR",
+        '  subgraph promote_model["promote_model"]',
+        '    promote_model__compare["compare"]',
+        '    promote_model__choose{"choose"}',
+        '    promote_model__promote["promote"]',
+        '    promote_model__keep["keep"]',
+        "    promote_model__compare --> promote_model__choose",
+        "    promote_model__choose --> promote_model__promote",
+        "    promote_model__choose --> promote_model__keep",
+        "  end",
+    ]
