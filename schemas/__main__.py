@@ -75,11 +75,11 @@ def run_diff(old: str, new: str) -> int:
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            described = [describe(locate(text, Path(scratch))) for text in (old, new)]
+            before, after = (describe(locate(text, Path(scratch))) for text in (old, new))
     except (OSError, DocumentError) as error:
         print(error, file=sys.stderr)
         return 2
-    lines = list(compare(*described, now=datetime.now(UTC)))
+    lines = list(compare(before, after, datetime.now(UTC)))
     print("\n".join(lines) if lines else "no change")
     return 1 if lines else 0
 

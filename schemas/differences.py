@@ -74,8 +74,10 @@ def _compare_task(task_id: str, old: dict[str, Any], new: dict[str, Any]) -> Ite
     before, after = dependencies_of(old), dependencies_of(new)
     yield from (f"- edge {upstream} → {task_id}" for upstream in before if upstream not in after)
     yield from (f"+ edge {upstream} → {task_id}" for upstream in after if upstream not in before)
-    rest = [{key: value for key, value in one.items() if key != "dependencies"} for one in (old, new)]
-    yield from (f"~ task {task_id}: {line[2:]}" for line in _values(*rest, ""))
+    before_values, after_values = (
+        {key: value for key, value in one.items() if key != "dependencies"} for one in (old, new)
+    )
+    yield from (f"  task {task_id}: {line}" for line in _values(before_values, after_values, ""))
 
 
 def _values(old: dict[str, Any], new: dict[str, Any], prefix: str) -> Iterator[str]:

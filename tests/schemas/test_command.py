@@ -119,7 +119,7 @@ def test_diff_of_two_folders_tells_schedules_tasks_edges_and_values(tmp_path: Pa
     lines = found.stdout.splitlines()
     assert "- DAG train_model" in lines
     assert "    ~ schedule: '*/5 * * * *' → '0 6 * * *'" in lines
-    assert "    ~ task draw_rows: op_kwargs.rows: 5 → 7" in lines
+    assert "      task draw_rows: ~ op_kwargs.rows: 5 → 7" in lines
     assert "    - edge compare → choose" in lines
     assert lines.count("    ~ default_args.retries: 2 → 4") == 3
     runs = next(line for line in lines if "next runs (Asia/Seoul)" in line)
