@@ -164,7 +164,7 @@ def build_schema() -> dict[str, Any]:
                 "additionalProperties": False,
                 "properties": {**own, **base, "timezone": TEXT},
             },
-            "task": _task(base, sorted(operators)),
+            "task": _task(base, operators),
             "operators": operators,
             "notifiers": notifiers,
             "types": dict(_types()),
@@ -172,27 +172,33 @@ def build_schema() -> dict[str, Any]:
     }
 
 
-def _task(base: dict[str, Schema], operators: list[str]) -> Schema:
+def _task(base: dict[str, Schema], operators: dict[str, Schema]) -> Schema:
     """Return the schema of a task: what all have, and by ``operator`` what that one has."""
     by_operator: list[Schema] = [
         {
             "if": {"properties": {"operator": {"const": path}}, "required": ["operator"]},
-            "then": {"$ref": f"#/$defs/operators/{path}"},
+            "then": {"$ref": f"#/$defs/operators/{path}", "anyOf": _given(definition)},
         }
-        for path in operators
+        for path, definition in sorted(operators.items())
     ]
     # An operator of the project's own, or a decorator, takes what Python says.
     others: Schema = {
-        "if": {"properties": {"operator": {"enum": operators}}, "required": ["operator"]},
+        "if": {"properties": {"operator": {"enum": sorted(operators)}}, "required": ["operator"]},
         "else": {"additionalProperties": True},
     }
     return {
         "type": "object",
         "anyOf": [{"required": ["operator"]}, {"required": ["decorator"]}],
-        "properties": {**base, **TASK_KEYS, "operator": {"anyOf": [{"enum": operators}, TEXT]}},
+        "properties": {**base, **TASK_KEYS, "operator": {"anyOf": [{"enum": sorted(operators)}, TEXT]}},
         "allOf": [*by_operator, others],
         "unevaluatedProperties": False,
     }
+
+
+def _given(definition: Schema) -> list[Schema]:
+    """Return the ways in which a task gives what its operator must have: itself, or mapped over."""
+    needed = [name for name, kind in definition["properties"].items() if kind.get("x-required")]
+    return [{"required": needed}, {"required": ["expand"]}]
 
 
 def _definition(cls: type, stop: type, base: dict[str, Schema]) -> Schema:
