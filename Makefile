@@ -37,3 +37,4 @@ lint: setup ## formatting, style, types, import contracts
 
 bench: setup ## measure, with a peer in the same run
 	@$(RUN) tests/benchmarks/bench_loading.py
+	@$(RUN) tests/benchmarks/bench_detection.py
