@@ -128,6 +128,8 @@ class _Loader:
             if known is not None:
                 return self._build_known(path, name, raw, defaults)
             problems, dags = self._check_and_build(decode_document(path, name, raw), defaults)
+        except FileNotFoundError:  # deleted since the folder was listed: it has no DAGs
+            return []
         except DocumentError as error:
             problems, dags = list(error.diagnostics), []
         except (Exception, SystemExit) as error:  # whatever a file or a callable does, the others load

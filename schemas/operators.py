@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import signal
+import threading
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+IMPORT_TIMEOUT_S = 10  # a module with nothing heavy at its top takes milliseconds
 # They import, run or read whatever their arguments name.
 NEVER_ALLOWED = ("airflow.sdk.module_loading", "airflow.sdk.execution_time", "airflow.sdk.configuration")
 # dag-factory's ways to name code by a file or as text; only dotted paths can be checked.
@@ -56,11 +61,15 @@ def resolve(path: str) -> Any:
         raise UnresolvedError(f"{path!r} is outside the allowed packages")
     module_name, _, name = path.rpartition(".")
     try:
-        module = importlib.import_module(module_name)
+        with _time_limit(IMPORT_TIMEOUT_S):
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
             raise UnresolvedError(f"{module_name!r} cannot be imported: {error}") from error
         raise UnresolvedError(f"there is no module {module_name!r}", _similar_module(module_name)) from error
+    except _TooSlow as error:
+        message = f"{module_name!r} cannot be imported: it takes more than {IMPORT_TIMEOUT_S} s"
+        raise UnresolvedError(message, "move what takes so long into the functions") from error
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UnresolvedError(f"{module_name!r} cannot be imported: {reason}") from error
@@ -69,6 +78,32 @@ def resolve(path: str) -> Any:
     except AttributeError:
         public = [known for known in dir(module) if not known.startswith("_")]
         raise UnresolvedError(f"{module_name!r} has no {name!r}", did_you_mean(name, public)) from None
+
+
+class _TooSlow(BaseException):
+    """Not an Exception, so that a loop that catches those does not go on."""
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """End what runs inside after ``seconds``. Airflow has an alarm of its own running, which is kept.
+
+    Only a main thread can be interrupted; elsewhere there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise _TooSlow
+
+    handler = signal.signal(signal.SIGALRM, ring)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *outer)
+        signal.signal(signal.SIGALRM, handler)
 
 
 def _similar_module(name: str) -> str:

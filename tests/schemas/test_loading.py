@@ -144,12 +144,16 @@ def test_a_broken_file_loads_nothing_and_the_others_everything(folder: Path, tex
     assert "dag_configs/bad.yaml:" in message
 
 
-@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import nowhere", "def broken(:", "1 / 0"])
+LOOP = "while True:\n    try:\n        pass\n    except Exception:\n        pass"
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import nowhere", "def broken(:", "1 / 0", LOOP])
 def test_a_callable_that_breaks_at_import_stops_its_own_file_only(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     import callables
 
+    monkeypatch.setattr("schemas.operators.IMPORT_TIMEOUT_S", 1)
     name = f"broken_{abs(hash(code))}"
     (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
     monkeypatch.setattr(callables, "__path__", [*callables.__path__, str(tmp_path)])
