@@ -26,7 +26,7 @@ demo: setup ## run the four pipelines once through a scheduler of its own and sh
 check: setup ## report every mistake in dag_configs/ with file, line and column
 	@$(RUN) -m schemas check
 
-test: setup ## run all tests (about 10 minutes; unit tests alone: make test ARGS="-m 'not slow'")
+test: setup ## run all tests (about 6 minutes; unit tests alone: make test ARGS="-m 'not slow'")
 	@$(RUN) -m pytest $(ARGS)
 
 lint: setup ## formatting, style, types, import contracts

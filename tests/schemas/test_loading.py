@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from airflow.sdk import DAG
 from schemas import loading
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FOUR = ("collect_weather", "predict", "promote_model", "train_model")
 GOOD = (ROOT / "tests/configs/valid/mapping.yaml").read_text(encoding="utf-8")
 
 
@@ -54,7 +56,7 @@ def test_loading_all_four_imports_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     dags, heavy = found.stdout.splitlines()[-2:]
-    assert dags == "['collect_weather', 'predict', 'promote_model', 'train_model']"
+    assert set(FOUR) <= set(ast.literal_eval(dags))
     assert heavy == "[]"
 
 
@@ -66,7 +68,7 @@ def schedule(dag: DAG) -> str:
 
 
 def test_the_four_pipelines_are_as_the_mission_says() -> None:
-    dags = load(ROOT / "dag_configs")
+    dags = {name: dag for name, dag in load(ROOT / "dag_configs").items() if name in FOUR}
     summary = {name: (schedule(dag), dag.task_ids) for name, dag in dags.items()}
     assert summary == {
         "collect_weather": ("@hourly", ["collect", "preprocess"]),
