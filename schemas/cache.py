@@ -26,10 +26,10 @@ LOOKED_AT = ("schemas/*.py", "schemas/*.json", "callables/**/*.py", "pyproject.t
 class Checked:
     """Diagnostics by the hash of a file's text, its name and its defaults; saved in Airflow's home."""
 
-    def __init__(self) -> None:
-        """Read what earlier processes saved; what no longer holds is left out."""
+    def __init__(self, purpose: str) -> None:
+        """Read what earlier processes saved for this purpose; what no longer holds is left out."""
         home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-        self._file = home / "dag_config_checks.json"
+        self._file = home / f"dag_configs_{purpose}.json"
         self._world = world()
         self._old: dict[str, list[dict]] = {}
         self._used: dict[str, list[dict]] = {}

@@ -92,7 +92,7 @@ class _Loader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.checked = Checked()
+        self.checked = Checked("loaded")
         self.owners: dict[str, str] = {}
         self.read: dict[Path, bytes] = {}
         self.defaults: dict[Path, list[Path]] = {}

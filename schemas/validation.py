@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schemas.cache import Checked
 from schemas.checks import CHECKS
 from schemas.diagnostics import ERROR, Diagnostic
 from schemas.documents import (
@@ -14,6 +15,7 @@ from schemas.documents import (
     Document,
     DocumentError,
     KeyPath,
+    decode_document,
     display_name,
     find_defaults,
     find_files,
@@ -28,26 +30,40 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 
-def check_paths(paths: Iterable[Path]) -> list[Diagnostic]:
+def check_paths(paths: Iterable[Path], *, build: bool = True) -> list[Diagnostic]:
     """Return every problem of the files and folders given, sorted; OSError for a path that is not there.
 
-    What passes all checks is built as Airflow would build it.
+    What passes all checks is built as Airflow would build it, unless ``build`` is off; without that Airflow
+    is imported only where a path in the YAML needs it. What was found before is not looked for again.
     """
     found: list[Diagnostic] = []
     owners: dict[str, str] = {}
+    checked = Checked("checked" if build else "checked_unbuilt")
     for path, root in _expand(paths):
+        name = display_name(path)
         try:
-            document = read_document(path)
-            problems = [*check_document(document), *duplicate_dags(document, owners)]
-            if not any(problem.severity == ERROR for problem in problems):
-                problems += build_problems(document, root)
+            raw = path.read_bytes()
+            key = Checked.key(name, [raw, *(file.read_bytes() for file in find_defaults(path, root))])
+            problems = checked.get(key)
+            if problems is None:
+                problems = _check(decode_document(path, name, raw), root, build)
+                checked.put(key, problems)
             found += problems
+            found += duplicate_dags(decode_document(path, name, raw), owners)
         except DocumentError as error:
             found += error.diagnostics
         except Exception as error:  # one file that the checks cannot cope with hides no other
             reason = f"it cannot be checked: {type(error).__name__}: {error}"
-            found.append(Diagnostic(display_name(path), 1, 1, "DAG108", ERROR, reason))
+            found.append(Diagnostic(name, 1, 1, "DAG108", ERROR, reason))
+    checked.save()
     return sorted(set(found))
+
+
+def _check(document: Document, root: Path, build: bool) -> list[Diagnostic]:
+    problems = check_document(document)
+    if build and not any(problem.severity == ERROR for problem in problems):
+        problems += build_problems(document, root)
+    return problems
 
 
 def build_problems(document: Document, root: Path) -> list[Diagnostic]:

@@ -149,3 +149,18 @@ def test_graph_draws_branches_and_edges() -> None:
         "    promote_model__choose --> promote_model__keep",
         "  end",
     ]
+
+
+def test_without_building_airflow_is_not_imported() -> None:
+    code = (
+        "import sys; from schemas.__main__ import main; main(['check', '--no-build']);"
+        "print([name for name in ('airflow', 'dagfactory', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "all right: no problems found\n[]\n"
+
+
+def test_what_was_found_once_is_found_again(tmp_path: Path) -> None:
+    first = run("check", INVALID, "tests/configs/valid/mapping.yaml")
+    assert run("check", INVALID, "tests/configs/valid/mapping.yaml").stdout == first.stdout
+    assert "DAG002" in first.stdout

@@ -299,7 +299,7 @@ def test_what_was_checked_is_not_checked_again_until_it_changes(
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
     (folder / "bad.yaml").write_text(GOOD.replace("tasks:", "task:"), encoding="utf-8")
     first = load(folder)
-    saved = tmp_path / "home" / "dag_config_checks.json"
+    saved = tmp_path / "home" / "dag_configs_loaded.json"
     before = saved.read_bytes()
     again = load(folder)
     assert again.keys() == first.keys()
@@ -315,7 +315,7 @@ def test_a_spoilt_memory_of_checks_costs_time_alone(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     for text in ("{", "[]", '{"world": 1}', '{"world": 1, "checks": 2, "places": 3}'):
-        (tmp_path / "dag_config_checks.json").write_text(text, encoding="utf-8")
+        (tmp_path / "dag_configs_loaded.json").write_text(text, encoding="utf-8")
         assert list(load(folder)) == ["good"]
 
 
