@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 
 VERSION = "1.25.0"
 TIMEOUT_S = 30
+INSTALL_TIMEOUT_S = 240
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def install(folder: Path) -> Path:
@@ -24,7 +27,20 @@ def install(folder: Path) -> Path:
             pytest.fail("the editor test needs Node.js; on Debian: apt-get install nodejs npm")
         folder.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--prefix", str(folder), "--no-package-lock", "--no-audit", "--no-fund"]
-        subprocess.run([*command, f"yaml-language-server@{VERSION}"], check=True, capture_output=True)
+        # The machine's own certificates, as `make setup` takes them: a company's proxy has one of its own.
+        environment = dict(os.environ)
+        if CERTIFICATES.exists():
+            environment.setdefault("NODE_EXTRA_CA_CERTS", str(CERTIFICATES))
+        found = subprocess.run(
+            [*command, f"yaml-language-server@{VERSION}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=INSTALL_TIMEOUT_S,
+        )
+        if found.returncode:
+            pytest.fail(f"npm could not install yaml-language-server:\n{found.stderr[-1000:]}")
     return program
 
 
