@@ -95,22 +95,13 @@ def train_challenger(
     metrics = _estimators.measure(best, holdout[data.features], holdout[target], metrics_wanted)
     made_at = datetime.now(UTC)
     metadata = {
-        **{
-            name: settings[name]
-            for name in ("model", "run_id", "run_after", "estimator", "metric", "target", "row_id")
-        },
+        **_settings_on_record(settings),
         "inputs": inputs,
         "metrics": metrics,
         "parameters": {**(parameters or {}), **_best_parameters(fitted)},
         "cv_score": _number(getattr(fitted, "best_score_", None)),
-        "scaler": scaler,
         "dataset": {"location": dataset, "sha256": data.sha256, "rows_trained": len(training)},
-        "holdout": {
-            "share": holdout_share,
-            "seed": holdout_seed,
-            "rows": len(holdout),
-            "fingerprint": fingerprint(holdout),
-        },
+        "holdout": _describe_holdout(holdout, holdout_share, holdout_seed),
         "features": _describe(training[data.features]),
         "libraries": {"python": platform.python_version(), **{n: installed_version(n) for n in LIBRARIES}},
         "trained_at": made_at.isoformat(timespec="seconds"),
@@ -154,6 +145,15 @@ def read_holdout(metadata: dict[str, Any]) -> tuple[Dataset, pd.DataFrame]:
             "run train_model again"
         )
     return data, holdout
+
+
+def _settings_on_record(settings: dict[str, Any]) -> dict[str, Any]:
+    names = ("model", "run_id", "run_after", "estimator", "metric", "target", "row_id", "scaler")
+    return {name: settings[name] for name in names}
+
+
+def _describe_holdout(holdout: pd.DataFrame, share: float, seed: int) -> dict[str, Any]:
+    return {"share": share, "seed": seed, "rows": len(holdout), "fingerprint": fingerprint(holdout)}
 
 
 def _best_parameters(fitted: Any) -> dict[str, Any]:
