@@ -10,6 +10,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -253,7 +254,8 @@ def _types() -> Iterator[tuple[str, Schema]]:
                 and cls.__module__.startswith("airflow.")
                 and not issubclass(cls, Exception)
             ):
-                open_ended = any(kind == "VAR_KEYWORD" for kind in _kinds_of(cls))
+                # An enum's signature is Python's own, and differs from one version to the next.
+                open_ended = issubclass(cls, Enum) or "VAR_KEYWORD" in _kinds_of(cls)
                 yield (
                     f"{module}.{name}",
                     {} if open_ended else {"properties": {argument: {} for argument in _names_of(cls)}},
