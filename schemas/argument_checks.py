@@ -9,7 +9,7 @@ from typing import Any
 from schemas.diagnostics import Diagnostic
 from schemas.documents import Document, KeyPath
 from schemas.operators import arguments_of, did_you_mean
-from schemas.path_checks import resolved
+from schemas.path_checks import is_free, resolved
 from schemas.schema import TASK_KEYS, find_definition, load_schema
 from schemas.signatures import schema_of
 from schemas.tasks import tasks_of
@@ -78,7 +78,7 @@ def check_arguments(document: Document) -> Iterator[Diagnostic]:
                     document, (*paths[task_id], "op_kwargs"), function, given, hint="add it to op_kwargs"
                 )
     for path, callback in _mappings(document.data, ()):
-        function = resolved(callback.get("callback"))
+        function = None if is_free(document, (*path, "callback")) else resolved(callback.get("callback"))
         if inspect.isfunction(function):
             given = {name: value for name, value in callback.items() if name != "callback"}
             given["context"] = None  # Airflow gives it

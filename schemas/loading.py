@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
 from airflow.exceptions import SerializationError
 from airflow.sdk import DAG, get_parsing_context
 
-from schemas.cache import Checked
+from schemas.cache import Passed
 from schemas.diagnostics import ERROR, Diagnostic, as_text
 from schemas.documents import (
     Document,
@@ -83,23 +83,23 @@ def load_dags(folder: Path, namespace: dict[str, Any]) -> None:
             namespace[dag.dag_id] = dag
             seen[dag.dag_id] = str(path)
     if wanted is None:
-        loader.checked.places = seen
-        loader.checked.save()
+        loader.passed.places = seen
+        loader.passed.save()
 
 
 class _Loader:
-    """What one pass over the files shares: results of earlier checks, defaults, and who has which dag_id."""
+    """What one pass over the files shares: what has passed before, defaults, and who has which dag_id."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.checked = Checked("loaded")
+        self.passed = Passed("loaded")
         self.owners: dict[str, str] = {}
         self.read: dict[Path, bytes] = {}
         self.defaults: dict[Path, list[Path]] = {}
 
     def all_files(self) -> list[Path]:
         """Return all files, those first whose DAGs run already: a copy does not take a DAG over."""
-        known = {*self.checked.places.values()}
+        known = {*self.passed.places.values()}
         return sorted(find_files(self.folder), key=lambda path: (str(path) not in known, path))
 
     def files_with(self, dag_id: str) -> list[Path]:
@@ -109,7 +109,7 @@ class _Loader:
         dag_id may be written in a way that a look at the text does not find: then all files are read.
         """
         key = re.compile(rf"^[\"']?{re.escape(dag_id)}[\"']?\s*:", re.MULTILINE)
-        place = self.checked.places.get(dag_id)
+        place = self.passed.places.get(dag_id)
         if place and Path(place).is_relative_to(self.folder) and _has(Path(place), key):
             return [Path(place)]
         paths = find_files(self.folder)
@@ -121,11 +121,8 @@ class _Loader:
         try:
             raw = path.read_bytes()
             defaults = self._defaults(path)
-            key = Checked.key(name, [raw, *map(self._bytes, defaults)])
-            known = self.checked.get(key)
-            if known:
-                return [BrokenConfig(name, known)]
-            if known is not None:
+            key = Passed.key(name, [raw, *map(self._bytes, defaults)])
+            if key in self.passed:
                 return self._build_known(path, name, raw, defaults)
             problems, dags = self._check_and_build(decode_document(path, name, raw), defaults)
         except FileNotFoundError:  # deleted since the folder was listed: it has no DAGs
@@ -134,9 +131,10 @@ class _Loader:
             problems, dags = list(error.diagnostics), []
         except (Exception, SystemExit) as error:  # whatever a file or a callable does, the others load
             return [BrokenConfig(name, [_unexpected(name, error)])]
-        if all(problem.code != "DAG107" for problem in problems):  # that one is no matter of this text alone
-            self.checked.put(key, problems)
-        return [BrokenConfig(name, problems)] if problems else dags
+        if problems:
+            return [BrokenConfig(name, problems)]
+        self.passed.add(key)
+        return dags
 
     def _defaults(self, path: Path) -> list[Path]:
         if path.parent not in self.defaults:
@@ -180,10 +178,7 @@ def build_dags(document: Document, defaults: list[Document], *, try_to_store: bo
 
     Raises DocumentError for what Airflow refuses, now or, if ``try_to_store``, when it would store the DAG.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from dagfactory.utils import cast_with_type
-
+    _, cast_with_type = _dag_factory()
     built, problems = [], []
     shared: dict[str, Any] = {}
     for found in defaults:
@@ -204,13 +199,20 @@ def build_dags(document: Document, defaults: list[Document], *, try_to_store: bo
     return built
 
 
-def _build_dag(dag_id: str, config: dict[str, Any], document: Document) -> DAG:
+@cache
+def _dag_factory() -> tuple[Any, Any]:
+    """Return dag-factory's builder and its reader of ``__type__``."""
     with warnings.catch_warnings():
         # It imports its Airflow 2 paths, too, and Airflow says so each time.
         warnings.simplefilter("ignore")
         from dagfactory.dagbuilder import DagBuilder
+        from dagfactory.utils import cast_with_type
+    return DagBuilder, cast_with_type
 
-    dag = DagBuilder(dag_id, config, {}, yml_dag="").build()["dag"]
+
+def _build_dag(dag_id: str, config: dict[str, Any], document: Document) -> DAG:
+    builder, _ = _dag_factory()
+    dag = builder(dag_id, config, {}, yml_dag="").build()["dag"]
     for name in DROPPED_BY_DAG_FACTORY:
         if config.get(name) is not None:
             setattr(dag, name, config[name])

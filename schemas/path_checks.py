@@ -14,11 +14,24 @@ PATH_KEYS = ("operator", "decorator", "python_callable", "callback", "__type__",
 KINDS = {"operator": "operators", "callback": "notifiers", "__type__": "types"}
 # Below these keys a name is the person's own, and names no code.
 FREE = frozenset({"op_kwargs", "params", "env", "conf"})
+NAMED = ("tasks", "task_groups")  # the key after these is a name that the person chose
+
+
+def is_free(document: Document, path: KeyPath) -> bool:
+    """Tell whether ``path`` lies below a FREE key; a DAG or task that is called so does not count."""
+    index = 0 if document.is_defaults else 1
+    while index < len(path) - 1:
+        if path[index] in FREE:
+            return True
+        index += 2 if path[index] in NAMED else 1
+    return False
 
 
 def check_paths(document: Document) -> Iterator[Diagnostic]:
     """Every dotted path lies in an allowed package, is meant for YAML, and names something of its kind."""
     for path, text in _dotted_paths(document.data, ()):
+        if path[-1] != "__type__" and is_free(document, path):
+            continue  # plain data of the person's own; only __type__ works at any depth
         if not is_allowed(text):
             packages = ", ".join(allowed_packages())
             yield document.problem(
@@ -56,7 +69,7 @@ def check_no_code_by_file(document: Document) -> Iterator[Diagnostic]:
     """No key names code by a file or as text: dag-factory would run it when it reads the YAML."""
     for path in document.keys:
         key = path[-1]
-        if isinstance(key, str) and key.endswith(CODE_BY_FILE) and not FREE & {*path[:-1]}:
+        if isinstance(key, str) and key.endswith(CODE_BY_FILE) and not is_free(document, path):
             hint = "name a function by its dotted path, as in python_callable or on_failure_callback"
             yield document.problem(
                 "DAG201", path, f"{key!r} names code that cannot be checked", hint, key=True

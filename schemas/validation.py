@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.cache import Checked
+from schemas.cache import Passed
 from schemas.checks import CHECKS
 from schemas.diagnostics import ERROR, Diagnostic
 from schemas.documents import (
@@ -34,28 +34,29 @@ def check_paths(paths: Iterable[Path], *, build: bool = True) -> list[Diagnostic
     """Return every problem of the files and folders given, sorted; OSError for a path that is not there.
 
     What passes all checks is built as Airflow would build it, unless ``build`` is off; without that Airflow
-    is imported only where a path in the YAML needs it. What was found before is not looked for again.
+    is imported only where a path in the YAML needs it. What has passed before is not checked again.
     """
     found: list[Diagnostic] = []
     owners: dict[str, str] = {}
-    checked = Checked("checked" if build else "checked_unbuilt")
+    passed = Passed("checked" if build else "checked_unbuilt")
     for path, root in _expand(paths):
         name = display_name(path)
         try:
             raw = path.read_bytes()
-            key = Checked.key(name, [raw, *(file.read_bytes() for file in find_defaults(path, root))])
-            problems = checked.get(key)
-            if problems is None:
-                problems = _check(decode_document(path, name, raw), root, build)
-                checked.put(key, problems)
-            found += problems
-            found += duplicate_dags(decode_document(path, name, raw), owners)
+            key = Passed.key(name, [raw, *(file.read_bytes() for file in find_defaults(path, root))])
+            document = decode_document(path, name, raw)
+            if key not in passed:
+                problems = _check(document, root, build)
+                found += problems
+                if not problems:
+                    passed.add(key)
+            found += duplicate_dags(document, owners)
         except DocumentError as error:
             found += error.diagnostics
         except Exception as error:  # one file that the checks cannot cope with hides no other
             reason = f"it cannot be checked: {type(error).__name__}: {error}"
             found.append(Diagnostic(name, 1, 1, "DAG108", ERROR, reason))
-    checked.save()
+    passed.save()
     return sorted(set(found))
 
 
@@ -137,8 +138,9 @@ def _check_task(document: Document, path: KeyPath, task: dict, defaults: dict) -
         yield from _translate(document, error, path)
     mapped = {**(task.get("expand") or {}), **(task.get("partial") or {})}
     for key, kind in own["properties"].items():
-        misspelt = any(did_you_mean(str(wrong), [key]) for wrong in task if wrong not in known)
-        if kind.get("x-required") and key not in {*task, *mapped, *defaults} and not misspelt:
+        if not kind.get("x-required") or key in {*task, *mapped, *defaults}:
+            continue
+        if not any(did_you_mean(str(wrong), [key]) for wrong in task if wrong not in known):
             hint = kind.get("description", "")
             yield document.problem("DAG003", path, f"{name} needs {key!r}", hint, key=True)
 

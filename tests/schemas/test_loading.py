@@ -314,7 +314,7 @@ def test_a_spoilt_memory_of_checks_costs_time_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    for text in ("{", "[]", '{"world": 1}', '{"world": 1, "checks": 2, "places": 3}'):
+    for text in ("{", "[]", '{"world": 1}', '{"world": 1, "passed": 2, "places": 3}'):
         (tmp_path / "dag_configs_loaded.json").write_text(text, encoding="utf-8")
         assert list(load(folder)) == ["good"]
 
@@ -338,3 +338,30 @@ def test_a_copy_does_not_take_a_running_dag_over(
     dags = load(folder)
     assert error_of(broken(dags))[0] == "dag_configs/a-copy-of-good.yaml"
     assert "dag_configs/good.yaml" in str(dags["good"].doc_md)
+
+
+def test_a_failure_of_the_machine_is_not_remembered(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import callables
+
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    (folder / "good.yaml").write_text(
+        GOOD.replace("callables.prediction.", "callables.late."), encoding="utf-8"
+    )
+    assert "there is no module 'callables.late'" in error_of(broken(load(folder)))[1]
+    (tmp_path / "late.py").write_text(
+        "def draw_rows(*, dataset: str, run_id: str) -> dict: ...\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(callables, "__path__", [*callables.__path__, str(tmp_path)])
+    assert list(load(folder)) == ["example"]
+
+
+@pytest.mark.parametrize("name", ["env", "params", "op_kwargs", "conf"])
+def test_no_name_of_a_dag_or_task_opens_a_door(folder: Path, name: str) -> None:
+    evil = "{default_args: {on_failure_callback_file: /tmp/evil.py, on_failure_callback_name: run}}"
+    text = GOOD.replace("example:", f"{name}:").replace(
+        "  tasks:", f"  task_groups: {{{name}: {evil}}}\n  tasks:"
+    )
+    (folder / "bad.yaml").write_text(text, encoding="utf-8")
+    assert "DAG201" in error_of(broken(load(folder)))[1]
