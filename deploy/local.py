@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".airflow"
 START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 30
+DATABASE_TRIES = 10
 HEALTHY_WITHIN_S = 60  # one that runs already
 PORTS = {
     "AIRFLOW__API__PORT": "the UI and the REST API",
@@ -344,7 +345,12 @@ class Api:
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = self._session.request(method, self._base + path, timeout=30, **arguments)
+        for _ in range(DATABASE_TRIES):
+            answer = self._session.request(method, self._base + path, timeout=30, **arguments)
+            # SQLite takes one writer at a time: a call that found it locked has done nothing.
+            if answer.status_code != 500 or "Database error" not in answer.text:
+                break
+            time.sleep(1)
         if not answer.ok:
             raise LocalError(f"{method} {path}: HTTP {answer.status_code} {answer.text[:300]}")
         return answer.json() if answer.content else None
