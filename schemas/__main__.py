@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from schemas.diagnostics import ERROR, as_github, as_json, as_sarif, as_text
+from schemas.diagnostics import ERROR, WARNING, as_github, as_json, as_sarif, as_text
 
 FORMATS = {"json": as_json, "github": as_github, "sarif": as_sarif}
 DEFAULT_PATH = Path(__file__).resolve().parent.parent / "dag_configs"
@@ -24,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
     check.add_argument("--format", choices=("text", *FORMATS), default="text")
     check.add_argument("--no-build", action="store_true", help="only what needs no Airflow: half a second")
+    check.add_argument(
+        "--information", action="store_true", help="add next runs, and the pools and connections needed"
+    )
     difference = commands.add_parser(
         "diff", help="print what an edit changes in DAGs, tasks, edges and schedules"
     )
@@ -38,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("schema", help="write schemas/dag_config.schema.json from what is installed")
     options = parser.parse_args(arguments)
     runs: dict[str, Callable[[], int]] = {
-        "check": lambda: run_check(options.paths, options.format, build=not options.no_build),
+        "check": lambda: run_check(
+            options.paths, options.format, build=not options.no_build, information=options.information
+        ),
         "diff": lambda: run_diff(options.old, options.new),
         "explain": lambda: run_explain(options.code),
         "graph": lambda: run_graph(options.file),
@@ -47,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     return runs[options.command]()
 
 
-def run_check(paths: list[Path], output: str, *, build: bool) -> int:
+def run_check(paths: list[Path], output: str, *, build: bool, information: bool) -> int:
     """Print the problems of ``paths`` and return the exit code."""
     # Importing Airflow makes a home and writes its log to the screen: into the project's, and errors alone.
     os.environ.setdefault("AIRFLOW_HOME", str(DEFAULT_PATH.parent / ".airflow"))
@@ -55,7 +60,7 @@ def run_check(paths: list[Path], output: str, *, build: bool) -> int:
     from schemas.validation import check_paths
 
     try:
-        found = check_paths(paths, build=build)
+        found = check_paths(paths, build=build, information=information)
     except OSError as error:
         print(error, file=sys.stderr)
         return 2
@@ -63,9 +68,10 @@ def run_check(paths: list[Path], output: str, *, build: bool) -> int:
         print(FORMATS[output](found))
     elif found:
         print(as_text(found))
-    errors = sum(problem.severity == ERROR for problem in found)
+    errors, warnings = (sum(problem.severity == kind for problem in found) for kind in (ERROR, WARNING))
     if output == "text":
-        print(f"{errors} errors, {len(found) - errors} warnings" if found else "all right: no problems found")
+        clean = "all right: no problems found"
+        print(f"{errors} errors, {warnings} warnings" if errors or warnings else clean)
     return 1 if errors else 0
 
 
@@ -87,11 +93,11 @@ def run_diff(old: str, new: str) -> int:
 
 def run_graph(file: Path) -> int:
     """Print the Mermaid graph of one file."""
-    from schemas.documents import DocumentError, read_document
-    from schemas.graphs import mermaid
+    from schemas.documents import DocumentError
+    from schemas.graphs import mermaid, readable
 
     try:
-        print(mermaid(read_document(file)))
+        print(mermaid(readable(file)))
     except DocumentError as error:
         print(error, file=sys.stderr)
         return 2

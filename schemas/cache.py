@@ -33,12 +33,13 @@ class Passed:
         self._used: set[str] = set()
         self._old_places: dict[str, str] = {}
         self.places: dict[str, str] = {}  # the file of each dag_id
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             saved = json.loads(self._file.read_bytes())
-            self._old_places = dict(saved["places"])
-            self.places = dict(self._old_places)
+            places = {str(dag_id): str(file) for dag_id, file in saved["places"].items()}
+            passed = {str(key) for key in saved["passed"]}
+            self._old_places, self.places = places, dict(places)
             if saved["world"] == self._world:
-                self._old = set(saved["passed"])
+                self._old = passed
 
     @staticmethod
     def key(name: str, texts: Iterable[bytes]) -> str:

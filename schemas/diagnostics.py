@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 ERROR = "error"
 WARNING = "warning"
+INFORMATION = "information"
 
 CODES = {
     "DAG001": "the text is not YAML",
@@ -30,9 +31,14 @@ CODES = {
     "DAG112": "a join that is skipped with one side of a branch",
     "DAG113": "a start date that moves",
     "DAG114": "a name that Airflow does not take, or that is taken",
+    "DAG115": "a template uses a name that it is not given",
     "DAG201": "a path outside the allowed packages",
     "DAG202": "a module that is not for YAML",
     "DAG203": "what looks like a secret",
+    "DAG204": "an environment variable, which nobody puts in",
+    "DAG301": "the next runs",
+    "DAG302": "a pool that must exist",
+    "DAG303": "a connection that must exist",
 }
 
 
@@ -67,9 +73,11 @@ def as_github(diagnostics: Iterable[Diagnostic]) -> str:
 
     lines = []
     for found in sorted(diagnostics):
-        place = f"file={found.file},line={found.line},col={found.column},title={found.code}"
+        file = escape(found.file).replace(":", "%3A").replace(",", "%2C")
+        place = f"file={file},line={found.line},col={found.column},title={found.code}"
         text = f"{found.message} ({found.hint})" if found.hint else found.message
-        lines.append(f"::{found.severity} {place}::{escape(text)}")
+        command = "notice" if found.severity == INFORMATION else found.severity
+        lines.append(f"::{command} {place}::{escape(text)}")
     return "\n".join(lines)
 
 
@@ -78,7 +86,7 @@ def as_sarif(diagnostics: Iterable[Diagnostic]) -> str:
     results = [
         {
             "ruleId": found.code,
-            "level": found.severity,
+            "level": "note" if found.severity == INFORMATION else found.severity,
             "message": {"text": f"{found.message}\n{found.hint}".strip()},
             "locations": [
                 {

@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from schemas.documents import Document, find_defaults, find_files, read_document
-from schemas.merging import merge
+from schemas.graphs import readable
+from schemas.next_runs import next_runs
 from schemas.tasks import dependencies_of, tasks_of
-
-NEXT_RUNS = 3
-PRESETS = {"@once": None, "@continuous": None}
 
 
 def describe(folder_or_file: Path) -> dict[str, dict[str, Any]]:
@@ -23,13 +20,11 @@ def describe(folder_or_file: Path) -> dict[str, dict[str, Any]]:
     root = folder_or_file if folder_or_file.is_dir() else folder_or_file.parent
     found: dict[str, dict[str, Any]] = {}
     for path in find_files(root) if folder_or_file.is_dir() else [folder_or_file]:
-        document = read_document(path)
-        shared: dict[str, Any] = {}
-        for defaults in find_defaults(path, root):
-            shared = merge(read_document(defaults).data, shared)
-        shared = merge(document.data.get("default") or {}, shared)
-        for dag_id, config in document.dags.items():
-            found[dag_id] = {**merge(config, shared), "tasks": _tasks(document, dag_id)}
+        document = readable(path).with_defaults(map(read_document, find_defaults(path, root)))
+        if document.is_defaults:
+            found[path.name] = {**document.data, "tasks": {}}
+        for dag_id in document.dags:
+            found[dag_id] = {**document.config_of(dag_id), "tasks": _tasks(document, dag_id)}
     return found
 
 
@@ -95,16 +90,9 @@ def _values(old: dict[str, Any], new: dict[str, Any], prefix: str) -> Iterator[s
 
 
 def _next_runs(config: dict[str, Any], now: datetime) -> Iterator[str]:
-    """Yield the next runs of a cron schedule, in the DAG's time zone."""
-    from croniter import croniter
-
-    schedule = config.get("schedule")
-    if not isinstance(schedule, str) or schedule in PRESETS or not croniter.is_valid(schedule):
-        return
-    zone = ZoneInfo(config.get("timezone") or "UTC")
-    runs = croniter(schedule, now.astimezone(zone))
-    shown = ", ".join(f"{runs.get_next(datetime):%Y-%m-%d %H:%M}" for _ in range(NEXT_RUNS))
-    yield f"  next runs ({zone}): {shown}"
+    if runs := next_runs(config, now):
+        shown = ", ".join(f"{run:%Y-%m-%d %H:%M}" for run in runs)
+        yield f"  next runs ({runs[0].tzinfo}): {shown}"
 
 
 def locate(text: str, scratch: Path) -> Path:

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from schemas.diagnostics import ERROR, Diagnostic
+from schemas.merging import merge
 
 DEFAULTS_NAMES = ("defaults.yml", "defaults.yaml")
 MAX_NODES = 100_000  # aliases expanded; a file that needs more is an attack or a mistake
 
 MAX_DEPTH = 100
+TEXT_TAG = "tag:yaml.org,2002:str"
+MAX_TAGS = 10_000
+_tags: dict[str, str] = {}
 
-Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, in C where that is there, which remembers what a plain scalar is.
+
+    Finding it takes half the time of reading a file, and the same keys and paths come again and again.
+    """
+
+    def resolve(self, kind: type, value: Any, implicit: Any) -> str:
+        """Return the tag of a node that has none of its own."""
+        if kind is not yaml.ScalarNode or not implicit[0]:
+            return super().resolve(kind, value, implicit)
+        if (tag := _tags.get(value)) is None:
+            tag = super().resolve(kind, value, implicit)
+            if len(_tags) < MAX_TAGS:
+                _tags[value] = tag
+        return tag
+
+
 KeyPath = tuple[str | int, ...]
 
 
@@ -30,6 +52,15 @@ class Document:
     data: dict[str, Any]
     keys: dict[KeyPath, tuple[int, int]] = field(repr=False)
     values: dict[KeyPath, tuple[int, int]] = field(repr=False)
+    odd_keys: dict[KeyPath, str] = field(default_factory=dict, repr=False)  # those that YAML reads as no text
+    shared: dict[str, Any] = field(default_factory=dict, repr=False)  # what the defaults files give each DAG
+
+    def with_defaults(self, defaults: Iterable[Document]) -> Document:
+        """Return this document as it is below these defaults files, the last of which wins."""
+        shared: dict[str, Any] = {}
+        for found in defaults:
+            shared = merge(found.data, shared)
+        return replace(self, shared=shared)
 
     @property
     def is_defaults(self) -> bool:
@@ -43,13 +74,16 @@ class Document:
             return {}
         return {str(name): config for name, config in self.data.items() if name != "default"}
 
+    def config_of(self, dag_id: str) -> dict[str, Any]:
+        """Return a DAG with all defaults in it, those of the files above it included."""
+        levels = (self.dags[dag_id], self.data.get("default"), self.shared)
+        own, default, shared = (level if isinstance(level, dict) else {} for level in levels)
+        return merge(own, merge(default, shared))
+
     def default_args_of(self, dag_id: str) -> dict[str, Any]:
-        """Return the ``default_args`` that this file gives a DAG: its own and those of ``default``."""
-        found: dict[str, Any] = {}
-        for config in (self.data.get("default"), self.data.get(dag_id)):
-            given = config.get("default_args") if isinstance(config, dict) else None
-            found |= given if isinstance(given, dict) else {}
-        return found
+        """Return the ``default_args`` of a DAG, with all defaults in it."""
+        found = self.config_of(dag_id).get("default_args")
+        return found if isinstance(found, dict) else {}
 
     def problem(
         self,
@@ -63,7 +97,7 @@ class Document:
     ) -> Diagnostic:
         """Return a diagnostic at the value (or the key) at ``path``, or at its nearest parent."""
         first = self.keys if key else self.values
-        position = first.get(path)
+        position = first.get(path) or self.values.get(path)
         while position is None and path:
             path = path[:-1]
             position = self.keys.get(path) or self.values.get(path)
@@ -98,13 +132,17 @@ def find_defaults(path: Path, root: Path) -> list[Path]:
     folders = folders[: folders.index(root) + 1] if root in folders else folders[:1]
     found = []
     for folder in reversed(folders):
-        candidates = [folder / name for name in DEFAULTS_NAMES if (folder / name).exists()]
+        candidates = [folder / name for name in DEFAULTS_NAMES if (folder / name).is_file()]
         found += candidates[:1]
     return found
 
 
 def display_name(path: Path) -> str:
-    """Return ``path`` as people name it: with its folder, as in ``dag_configs/predict.yaml``."""
+    """Return ``path`` as people name it: with its folder, as in ``dag_configs/predict.yaml``.
+
+    A name that is not UTF-8 is shown as far as it is.
+    """
+    path = Path(os.fsencode(path).decode("utf-8", "replace"))
     for folder in path.parents:
         if folder.name == "dag_configs":
             return path.relative_to(folder.parent).as_posix()
@@ -169,7 +207,7 @@ def parse_document(path: Path, name: str, text: str) -> Document:
         raise DocumentError(_syntax_error(name, error)) from error
     except ValueError as error:  # a date such as 2026-02-30; PyYAML does not say where
         raise DocumentError(_bad_scalar(name, node, error)) from error
-    return Document(path, name, text, data, walk.keys, walk.values)
+    return Document(path, name, text, data, walk.keys, walk.values, walk.odd_keys)
 
 
 def _check_depth(name: str, text: str) -> None:
@@ -197,6 +235,10 @@ def _syntax_error(name: str, error: yaml.YAMLError) -> Diagnostic:
         hint = "write plain YAML; name a function by its dotted path"
         return Diagnostic(name, line, column, "DAG006", ERROR, problem, hint)
     hint = "indent with spaces" if "\\t" in problem else ""
+    if "cannot start any token" in problem:
+        hint = "indent with spaces, not with a tab; put a text that starts with @ or ` in quotes"
+    if any(words in problem for words in ("find expected", "mapping values are not allowed")):
+        hint = "look at this line and the one above: 'key: value' with a blank after the colon, quotes closed"
     return Diagnostic(name, line, column, "DAG001", ERROR, problem, hint)
 
 
@@ -228,6 +270,7 @@ class _Walk:
         self.name = name
         self.keys: dict[KeyPath, tuple[int, int]] = {}
         self.values: dict[KeyPath, tuple[int, int]] = {}
+        self.odd_keys: dict[KeyPath, str] = {}
         self.problems: list[Diagnostic] = []
         self.nodes = 0
 
@@ -261,6 +304,8 @@ class _Walk:
                     self.problems.append(problem)
             seen[name] = key.start_mark.line + 1
             self.keys[(*path, name)] = _position(key)
+            if isinstance(key, yaml.ScalarNode) and key.tag != TEXT_TAG:
+                self.odd_keys[(*path, name)] = key.tag.rpartition(":")[2]
             self.value(value, (*path, name))
 
     def _count(self, node: yaml.Node) -> None:

@@ -103,6 +103,11 @@ EXPLANATIONS = {
         "yes: {tasks: …}",
         "'yes': {tasks: …}",
     ),
+    "DAG115": Explanation(
+        "Airflow 3 fails a task whose template uses a name that does not exist, when the task runs.",
+        "bash_command: echo {{ execution_date }}",
+        "bash_command: echo {{ logical_date }}",
+    ),
     "DAG201": Explanation(
         "Who edits YAML may run what engineers put into callables/, and nothing else of the machine.",
         "python_callable: os.system",
@@ -117,6 +122,26 @@ EXPLANATIONS = {
         "The text is in git, in Airflow's database and in its UI.",
         "password: hunter2hunter2",
         "connection: my_connection",
+    ),
+    "DAG204": Explanation(
+        "Stock dag-factory puts the value in, secrets too, and shows it in the DAG's doc; here text is text.",
+        "dataset: $DATA/digits.csv",
+        "dataset: '{{ var.value.data }}/digits.csv'",
+    ),
+    "DAG301": Explanation(
+        "`check --information` says when a DAG runs next, in its own time zone.",
+        "schedule: '0 0 6 * *'",
+        "schedule: '0 6 * * *'",
+    ),
+    "DAG302": Explanation(
+        "A task whose pool does not exist never starts. `check --information` lists the pools.",
+        "pool: gpus  # nobody made it",
+        "pool: gpus  # airflow pools set gpus 2 'one slot a card'",
+    ),
+    "DAG303": Explanation(
+        "A task whose connection does not exist fails. `check --information` lists the connections.",
+        "connection: kma_api  # nobody made it",
+        "connection: kma_api  # AIRFLOW_CONN_KMA_API, or a secrets backend",
     ),
 }
 

@@ -9,42 +9,68 @@ from typing import Any
 from schemas.diagnostics import WARNING, Diagnostic
 from schemas.documents import Document, KeyPath
 from schemas.operators import did_you_mean
-from schemas.tasks import Tasks, ancestors, dependencies_of, full_ids, groups_of, tasks_of, upstream_of
+from schemas.path_checks import is_free
+from schemas.tasks import (
+    Tasks,
+    ancestors,
+    dependencies_of,
+    full_ids,
+    group_path,
+    groups_of,
+    tasks_of,
+    upstream_of,
+)
 
 BRANCH_ARGUMENTS = ("better_task", "otherwise_task", "follow_task_ids_if_true", "follow_task_ids_if_false")
+BROKEN_PREFIX = "config_error."  # of the DAGs that stand in for broken files
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,250}")
 SKIP_STOPS_AT = ("all_success", "all_done_setup_success")  # rules under which a skipped task skips the next
 
 
 def check_names(document: Document) -> Iterator[Diagnostic]:
-    """DAGs, tasks and groups have names that Airflow takes, as text, and each but once."""
-    for dag_id in document.data:
-        if not isinstance(dag_id, str):
-            message = f"the dag_id is read as {dag_id!r}, not as text"
-            yield document.problem("DAG114", (dag_id,), message, "put it in quotes", key=True)
-        elif not document.is_defaults and not NAME.fullmatch(dag_id):
+    """Keys are text; DAGs, tasks and groups have names that Airflow takes, and each but once."""
+    for path, kind in document.odd_keys.items():
+        if not is_free(document, path[:-1]):
+            message = f"key {path[-1]!r} is read as {ODD_KEYS.get(kind, kind)}, not as text"
+            yield document.problem("DAG114", path, message, "put it in quotes", key=True)
+    for dag_id in document.dags:
+        if not document.is_defaults and not NAME.fullmatch(dag_id):
             yield document.problem(
                 "DAG114", (dag_id,), f"dag_id {dag_id!r} is not allowed", NAME_HINT, key=True
             )
+        elif dag_id.startswith((".", "x-")) and not document.is_defaults:
+            message, hint = (
+                f"{dag_id!r} would become a DAG",
+                "put what DAGs share below default:, or in a DAG",
+            )
+            yield document.problem("DAG114", (dag_id,), message, hint, key=True)
+        elif dag_id.startswith(BROKEN_PREFIX):
+            message = f"a dag_id that starts with {BROKEN_PREFIX!r} stands for a broken file"
+            yield document.problem("DAG114", (dag_id,), message, "give it another name", key=True)
     for dag_id, tasks, paths in tasks_of(document):
         for task_id in tasks:
-            if not isinstance(task_id, str) or not NAME.fullmatch(task_id):
+            if isinstance(task_id, str) and not NAME.fullmatch(task_id):
                 yield document.problem(
                     "DAG114", paths[task_id], f"task_id {task_id!r} is not allowed", NAME_HINT, key=True
                 )
+        for name in groups_of(document, dag_id):
+            if name in tasks:
+                message = f"a task and a task group are both called {name!r}"
+                yield document.problem("DAG114", paths[name], message, "rename one of the two", key=True)
         yield from _twice(document, dag_id)
 
 
+ODD_KEYS = {"bool": "true or false", "int": "a number", "float": "a number", "null": "nothing"}
 NAME_HINT = "use letters, digits, '_', '-' and '.', 250 at most; put a number in quotes"
 
 
 def _twice(document: Document, dag_id: str) -> Iterator[Diagnostic]:
     for kind, key in (("tasks", "task_id"), ("task_groups", "group_name")):
         seen: dict[str, int] = {}
-        entries = document.dags[dag_id].get(kind)
+        entries = document.config_of(dag_id).get(kind)
         for index, entry in enumerate(entries if isinstance(entries, list) else []):
             name = str(entry.get(key)) if isinstance(entry, dict) else ""
-            if name in seen:
+            if name and name in seen:
                 message = f"{key} {name!r} is given again"
                 yield document.problem("DAG114", (dag_id, kind, index, key), message, "rename or remove one")
             seen[name] = index
@@ -58,7 +84,7 @@ def check_dependencies(document: Document) -> Iterator[Diagnostic]:
         places: list[tuple[str, KeyPath, dict[str, Any]]] = [
             (name, paths[name], task) for name, task in tasks.items()
         ]
-        places += [(name, (dag_id, "task_groups", name), group) for name, group in groups.items()]
+        places += [(name, group_path(document, dag_id, name), group) for name, group in groups.items()]
         for name, path, item in places:
             for key, place in (("task_group_name", "task group"), ("parent_group_name", "task group")):
                 group = item.get(key)
@@ -66,6 +92,12 @@ def check_dependencies(document: Document) -> Iterator[Diagnostic]:
                     hint = did_you_mean(str(group), groups)
                     yield document.problem("DAG104", (*path, key), f"{place} {group!r} does not exist", hint)
             yield from _check_names_of(document, path, name, dependencies_of(item), known)
+        parents = {name: {str(group.get("parent_group_name"))} & {*groups} for name, group in groups.items()}
+        if cycle := _cycle(parents):
+            at = (*group_path(document, dag_id, cycle[0]), "parent_group_name")
+            yield document.problem(
+                "DAG105", at, f"task groups lie in each other: {' → '.join(cycle)}", key=True
+            )
         if cycle := _cycle(upstream_of(document, dag_id, tasks)):
             at = (*paths[cycle[0]], "dependencies")
             yield document.problem("DAG105", at, f"tasks wait for each other: {' → '.join(cycle)}", key=True)
@@ -142,8 +174,9 @@ def check_joins(document: Document) -> Iterator[Diagnostic]:
     """A task after both sides of a branch does not wait for the side that is skipped."""
     for dag_id, tasks, paths in tasks_of(document):
         upstream = upstream_of(document, dag_id, tasks)
-        reached = {name: {name, *ancestors(document, dag_id, tasks, name)} for name in tasks}
-        for branch in branches(tasks):
+        choosing = branches(tasks)
+        reached = {name: {name, *ancestors(upstream, name)} for name in tasks} if choosing else {}
+        for branch in choosing:
             sides = [name for name in tasks if branch in upstream[name]]
             for task_id, task in tasks.items():
                 if (

@@ -4,44 +4,74 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-from schemas.documents import Document
-from schemas.graph_checks import branches
+from schemas.documents import Document, DocumentError, read_document
+from schemas.graph_checks import branches, check_names
 from schemas.tasks import groups_of, tasks_of, upstream_of
+
+
+def readable(path: Path) -> Document:
+    """Read a file whose DAGs, tasks and groups have names and are mappings; raises DocumentError."""
+    document = read_document(path)
+    problems = list(check_names(document))
+    for dag_id, config in document.dags.items():
+        if not isinstance(config, dict):
+            message = "a DAG is a mapping"
+            problems.append(document.problem("DAG003", (dag_id,), message))
+    if problems:
+        raise DocumentError(*problems)
+    return document
 
 
 def mermaid(document: Document) -> str:
     """Return a Mermaid flowchart of all DAGs of a document; GitHub and most editors show it."""
+    node = _Nodes()
     lines = ["flowchart LR"]
     for dag_id in document.dags:
-        lines += [f"  subgraph {_node(dag_id)}[{_text(dag_id)}]", *_dag(document, dag_id), "  end"]
+        lines += [f"  subgraph {node(dag_id)}[{_text(dag_id)}]", *_dag(document, dag_id, node), "  end"]
     return "\n".join(lines)
 
 
-def _dag(document: Document, dag_id: str) -> Iterator[str]:
+def _dag(document: Document, dag_id: str, node: _Nodes) -> Iterator[str]:
     tasks = next((found for name, found, _ in tasks_of(document) if name == dag_id), {})
     choosing = branches(tasks)
-    grouped: set[str] = set()
-    for group in groups_of(document, dag_id):
-        members = [name for name, task in tasks.items() if task.get("task_group_name") == group]
-        grouped.update(members)
-        yield f"    subgraph {_node(dag_id, group)}[{_text(group)}]"
-        yield from (f"      {_shape(dag_id, name, name in choosing)}" for name in members)
-        yield "    end"
-    yield from (f"    {_shape(dag_id, name, name in choosing)}" for name in tasks if name not in grouped)
+    groups = groups_of(document, dag_id)
+
+    def inside(group: str | None, indent: str) -> Iterator[str]:
+        """Draw the groups and tasks that lie directly in a group, or in none."""
+        for name, item in groups.items():
+            if item.get("parent_group_name") == group:
+                yield f"{indent}subgraph {node(dag_id, 'group', name)}[{_text(name)}]"
+                yield from inside(name, f"{indent}  ")
+                yield f"{indent}end"
+        for name, task in tasks.items():
+            if task.get("task_group_name") == group:
+                opening, closing = ("{", "}") if name in choosing else ("[", "]")
+                yield f"{indent}{node(dag_id, name)}{opening}{_text(name)}{closing}"
+
+    yield from inside(None, "    ")
     for name, upstream in upstream_of(document, dag_id, tasks).items():
         yield from (
-            f"    {_node(dag_id, before)} --> {_node(dag_id, name)}" for before in tasks if before in upstream
+            f"    {node(dag_id, before)} --> {node(dag_id, name)}" for before in tasks if before in upstream
         )
 
 
-def _shape(dag_id: str, name: str, branch: bool) -> str:
-    opening, closing = ("{", "}") if branch else ("[", "]")
-    return f"{_node(dag_id, name)}{opening}{_text(name)}{closing}"
+class _Nodes:
+    """Gives each name an id of its own that Mermaid can read."""
 
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, ...], str] = {}
 
-def _node(*names: str) -> str:
-    return "__".join(re.sub(r"\W", "_", name) for name in names)
+    def __call__(self, *names: str) -> str:
+        if names not in self._ids:
+            wanted = found = "__".join(re.sub(r"\W", "_", name) for name in names)
+            number = 1
+            while found in self._ids.values():
+                number += 1
+                found = f"{wanted}_{number}"
+            self._ids[names] = found
+        return self._ids[names]
 
 
 def _text(name: str) -> str:

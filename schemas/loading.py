@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from airflow.exceptions import SerializationError
 from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from schemas.cache import Passed
 from schemas.diagnostics import ERROR, Diagnostic, as_text
@@ -24,11 +29,23 @@ from schemas.documents import (
     quick_document,
     read_document,
 )
+from schemas.graph_checks import BROKEN_PREFIX
 from schemas.merging import merge
+from schemas.operators import forget_failures, resolve
+from schemas.tasks import tasks_of
 from schemas.validation import check_document, duplicate_dags
 
 # Arguments that Airflow's DAG has and dag-factory drops without a word: set after the build.
-DROPPED_BY_DAG_FACTORY = ("deadline", "fail_fast", "max_consecutive_failed_dag_runs", "owner_links")
+DROPPED_BY_DAG_FACTORY = (
+    "allowed_run_types",
+    "deadline",
+    "disable_bundle_versioning",
+    "fail_fast",
+    "jinja_environment_kwargs",
+    "max_consecutive_failed_dag_runs",
+    "owner_links",
+    "rerun_with_latest_version",
+)
 # dag-factory reports each run of a DAG with this tag to its makers. It adds the tag itself.
 TELEMETRY_TAG = "dagfactory"
 
@@ -54,7 +71,7 @@ class BrokenConfig(DAG):
         self._text = as_text(diagnostics)
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file).stem)[:100]
         digest = hashlib.sha256(file.encode()).hexdigest()[:8]
-        super().__init__(dag_id=f"config_error.{slug}-{digest}", schedule=None)
+        super().__init__(dag_id=f"{BROKEN_PREFIX}{slug}-{digest}", schedule=None)
 
     @property
     def relative_fileloc(self) -> str:
@@ -77,25 +94,37 @@ def load_dags(folder: Path, namespace: dict[str, Any]) -> None:
     """
     wanted = get_parsing_context().dag_id
     loader = _Loader(folder)
-    seen: dict[str, str] = {}
-    for path in loader.all_files() if wanted is None else loader.files_with(wanted):
-        for dag in loader.load(path):
-            namespace[dag.dag_id] = dag
-            seen[dag.dag_id] = str(path)
+    with _no_garbage_collection():
+        for path in loader.all_files() if wanted is None else loader.files_with(wanted):
+            namespace.update({dag.dag_id: dag for dag in loader.load(path)})
     if wanted is None:
-        loader.passed.places = seen
+        loader.passed.places = loader.places
         loader.passed.save()
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage among DAGs that stay: with 1,000 it would do so often."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Loader:
     """What one pass over the files shares: what has passed before, defaults, and who has which dag_id."""
 
     def __init__(self, folder: Path) -> None:
+        forget_failures()
         self.folder = folder
         self.passed = Passed("loaded")
-        self.owners: dict[str, str] = {}
+        self.owners: dict[str, Path] = {}
         self.read: dict[Path, bytes] = {}
         self.defaults: dict[Path, list[Path]] = {}
+        self.places: dict[str, str] = {}  # the file of each dag_id, that of a broken file as it was before
 
     def all_files(self) -> list[Path]:
         """Return all files, those first whose DAGs run already: a copy does not take a DAG over."""
@@ -117,6 +146,19 @@ class _Loader:
 
     def load(self, path: Path) -> list[DAG]:
         """Return the DAGs of one file, or one BrokenConfig with all of its problems."""
+        dags = self._load(path)
+        if any(isinstance(dag, BrokenConfig) for dag in dags):
+            # What it had is still its own: no copy takes it over before the file is mended.
+            held = [dag_id for dag_id, owner in self.owners.items() if owner == path]
+            if not held:  # not even its dag_ids can be read
+                held = [dag_id for dag_id, place in self.passed.places.items() if place == str(path)]
+            self.owners |= dict.fromkeys(held, path)
+        else:
+            held = [dag.dag_id for dag in dags]
+        self.places |= dict.fromkeys(held, str(path))
+        return dags
+
+    def _load(self, path: Path) -> list[DAG]:
         name = display_name(path)
         try:
             raw = path.read_bytes()
@@ -129,7 +171,9 @@ class _Loader:
             return []
         except DocumentError as error:
             problems, dags = list(error.diagnostics), []
-        except (Exception, SystemExit) as error:  # whatever a file or a callable does, the others load
+        except (KeyboardInterrupt, AirflowTaskTimeout):  # meant for the whole of it
+            raise
+        except BaseException as error:  # whatever a file or a callable does, the others load
             return [BrokenConfig(name, [_unexpected(name, error)])]
         if problems:
             return [BrokenConfig(name, problems)]
@@ -155,8 +199,9 @@ class _Loader:
         return build_dags(document, shared, try_to_store=False)
 
     def _check_and_build(self, document: Document, paths: list[Path]) -> tuple[list[Diagnostic], list[DAG]]:
-        problems = [*check_document(document), *duplicate_dags(document, self.owners)]
         defaults = [read_document(found) for found in paths]
+        document = document.with_defaults(defaults)
+        problems = [*check_document(document), *duplicate_dags(document, self.owners)]
         problems += [problem for found in defaults for problem in check_document(found)]
         errors = [problem for problem in problems if problem.severity == ERROR]
         return errors, [] if errors else build_dags(document, defaults)
@@ -191,12 +236,26 @@ def build_dags(document: Document, defaults: list[Document], *, try_to_store: bo
             if try_to_store and get_parsing_context().dag_id is None:
                 _try_to_store(dag)
             built.append(dag)
-        except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-            problems.append(document.problem("DAG108", (dag_id,), f"Airflow refuses it: {reason}", key=True))
+        except (KeyboardInterrupt, AirflowTaskTimeout):
+            raise
+        except BaseException as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            path = _task_in(document, str(dag_id), reason)
+            problems.append(document.problem("DAG108", path, f"Airflow refuses it: {reason}", key=True))
     if problems:
         raise DocumentError(*problems)
     return built
+
+
+def _task_in(document: Document, dag_id: str, reason: str) -> tuple[str | int, ...]:
+    """Return the path of the one task that an error's text names, or that of the DAG."""
+    for found, tasks, paths in tasks_of(document):
+        named = [
+            task_id for task_id in tasks if re.search(rf"['\"\s]{re.escape(task_id)}(['\"\s.,]|$)", reason)
+        ]
+        if found == dag_id and len(named) == 1:
+            return paths[named[0]]
+    return (dag_id,)
 
 
 @cache
@@ -216,6 +275,10 @@ def _build_dag(dag_id: str, config: dict[str, Any], document: Document) -> DAG:
     for name in DROPPED_BY_DAG_FACTORY:
         if config.get(name) is not None:
             setattr(dag, name, config[name])
+    filters = config.get("user_defined_filters") or {}
+    dag.user_defined_filters = {name: resolve(path) for name, path in filters.items()} or None
+    if undefined := config.get("template_undefined"):
+        dag.template_undefined = getattr(jinja2, undefined.rpartition(".")[2])
     dag.tags = {tag for tag in dag.tags if tag != TELEMETRY_TAG}
     fence = "```"
     while fence in document.text:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 import signal
+import sys
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 IMPORT_TIMEOUT_S = 10  # a module with nothing heavy at its top takes milliseconds
@@ -45,6 +45,26 @@ def is_allowed(path: str) -> bool:
     return any(path == allowed or path.startswith(f"{allowed}.") for allowed in allowed_packages())
 
 
+@cache
+def own_packages() -> tuple[str, ...]:
+    """Return those of the allowed packages that are the project's own, and not Airflow's or Python's."""
+    return tuple(
+        package
+        for package in allowed_packages()
+        if package.partition(".")[0] not in ("airflow", *sys.stdlib_module_names)
+    )
+
+
+def is_own(path: str) -> bool:
+    """Tell whether a dotted path lies in one of the project's own packages."""
+    return any(path.startswith(f"{package}.") for package in own_packages())
+
+
+def is_private(path: str) -> bool:
+    """Tell whether a dotted path has a part with a leading underscore: such a part is not for YAML."""
+    return any(part.startswith("_") for part in path.split("."))
+
+
 class UnresolvedError(Exception):
     """A dotted path that names nothing; the hint is a suggestion or empty."""
 
@@ -54,30 +74,49 @@ class UnresolvedError(Exception):
         self.hint = hint
 
 
+_failed: dict[str, UnresolvedError] = {}
+
+
+def forget_failures() -> None:
+    """Let modules that could not be imported be tried again: each pass over the files does so once."""
+    _failed.clear()
+
+
 @cache
 def resolve(path: str) -> Any:
     """Import what an allowed dotted path names; raises UnresolvedError with a suggestion."""
     if not is_allowed(path):
         raise UnresolvedError(f"{path!r} is outside the allowed packages")
     module_name, _, name = path.rpartition(".")
+    if module_name in _failed:
+        raise _failed[module_name]
     try:
-        with _time_limit(IMPORT_TIMEOUT_S):
-            module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
-            raise UnresolvedError(f"{module_name!r} cannot be imported: {error}") from error
-        raise UnresolvedError(f"there is no module {module_name!r}", _similar_module(module_name)) from error
-    except _TooSlow as error:
-        message = f"{module_name!r} cannot be imported: it takes more than {IMPORT_TIMEOUT_S} s"
-        raise UnresolvedError(message, "move what takes so long into the functions") from error
-    except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UnresolvedError(f"{module_name!r} cannot be imported: {reason}") from error
+        module = _import(module_name)
+    except UnresolvedError as error:
+        _failed[module_name] = error
+        raise
     try:
         return getattr(module, name)
     except AttributeError:
         public = [known for known in dir(module) if not known.startswith("_")]
         raise UnresolvedError(f"{module_name!r} has no {name!r}", did_you_mean(name, public)) from None
+
+
+def _import(name: str) -> ModuleType:
+    """Import a module, whatever it does meanwhile; raises UnresolvedError."""
+    try:
+        with _time_limit(IMPORT_TIMEOUT_S):
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and not name.startswith(error.name):
+            raise UnresolvedError(f"{name!r} cannot be imported: {error}") from error
+        raise UnresolvedError(f"there is no module {name!r}", _similar_module(name)) from error
+    except _TooSlow as error:
+        message = f"{name!r} cannot be imported: it takes more than {IMPORT_TIMEOUT_S} s"
+        raise UnresolvedError(message, "move what takes so long into the functions") from error
+    except BaseException as error:  # a module may raise whatever it likes; no other file is to suffer
+        reason = f"{type(error).__name__}: {error}"
+        raise UnresolvedError(f"{name!r} cannot be imported: {reason}") from error
 
 
 class _TooSlow(BaseException):
@@ -121,27 +160,9 @@ def _similar_module(name: str) -> str:
     return ""
 
 
-@cache
-def arguments_of(operator: type) -> frozenset[str] | None:
-    """Return the names that an operator's constructor takes, its base classes' included.
-
-    None where a ``**kwargs`` never ends in a known base class, so that any name may be meant.
-    """
-    names: set[str] = set()
-    for cls in operator.__mro__:
-        init = cls.__dict__.get("__init__")
-        if init is None:
-            continue
-        parameters = inspect.signature(init).parameters.values()
-        names.update(
-            one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-        )
-        if all(one.kind is not one.VAR_KEYWORD for one in parameters) or cls.__name__ == "BaseOperator":
-            return frozenset(names - {"self"})
-    return None
-
-
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the closest of ``known``, or an empty text."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = close or difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else ""

@@ -15,14 +15,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from schemas.operators import UnresolvedError, is_own, is_private, own_packages, resolve
 from schemas.signatures import TEMPLATE, TYPED, Schema, arguments
 
 SCHEMA_FILE = Path(__file__).with_name("dag_config.schema.json")
 
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
-COUNT = {"type": "integer", "minimum": 0}
-POSITIVE = {"type": "integer", "minimum": 1}
+LARGEST = 2**31 - 1  # what a database column holds; a larger one keeps Airflow from storing any DAG
+COUNT = {"type": "integer", "minimum": 0, "maximum": LARGEST}
+POSITIVE = {"type": "integer", "minimum": 1, "maximum": LARGEST}
 DURATION = {
     "anyOf": [TYPED, {"type": "number", "minimum": 0}],
     "description": "Seconds, or a datetime.timedelta",
@@ -31,6 +33,7 @@ TIMEDELTA = {
     "anyOf": [TYPED, {"type": "null"}],
     "description": "{__type__: datetime.timedelta, minutes: 5}, or null for none",
 }
+DATE = {"description": "A date or time, such as 2026-01-01; timezone says where"}
 CALLBACK = {
     "anyOf": [
         TEXT,
@@ -40,6 +43,11 @@ CALLBACK = {
     "description": "A function's dotted path, or {callback: path, argument: value}, or null for none",
 }
 ASSETS = {"type": "array", "items": {"anyOf": [TEXT, TYPED]}, "description": "Asset URIs"}
+ASSET_CONDITION = {"$ref": "#/$defs/asset_condition"}
+SCHEDULE = {
+    "anyOf": [{"type": ["string", "null"]}, ASSETS, ASSET_CONDITION],
+    "description": "A cron expression, a preset (@hourly), a list of asset URIs, or {__type__: a timetable}",
+}
 
 DAG_KEYS: dict[str, Schema] = {
     "access_control": {"type": "object"},
@@ -49,10 +57,12 @@ DAG_KEYS: dict[str, Schema] = {
     "deadline": {"anyOf": [TYPED, {"type": "array", "items": TYPED}]},
     "default_args": {"$ref": "#/$defs/default_args"},
     "description": TEXT,
+    "disable_bundle_versioning": FLAG,
     "doc_md": TEXT,
-    "end_date": {},
+    "end_date": DATE,
     "fail_fast": FLAG,
     "is_paused_upon_creation": FLAG,
+    "jinja_environment_kwargs": {"type": "object"},
     "max_active_runs": POSITIVE,
     "max_active_tasks": POSITIVE,
     "max_consecutive_failed_dag_runs": COUNT,
@@ -61,13 +71,17 @@ DAG_KEYS: dict[str, Schema] = {
     "owner_links": {"type": "object", "additionalProperties": TEXT},
     "params": {"type": "object"},
     "render_template_as_native_obj": FLAG,
-    "schedule": {"anyOf": [{"type": ["string", "null"]}, {"type": "array"}, {"type": "object"}]},
-    "start_date": {},
+    "rerun_with_latest_version": FLAG,
+    "schedule": SCHEDULE,
+    "start_date": DATE,
     "tags": {"type": "array", "items": TEXT},
     "task_groups": {
         "anyOf": [
-            {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
-            {"type": "array", "items": {"type": "object", "required": ["group_name"]}},
+            {"type": "object", "additionalProperties": {"$ref": "#/$defs/task_group"}},
+            {
+                "type": "array",
+                "items": {"allOf": [{"$ref": "#/$defs/task_group"}, {"required": ["group_name"]}]},
+            },
         ]
     },
     "tasks": {
@@ -81,7 +95,16 @@ DAG_KEYS: dict[str, Schema] = {
         ]
     },
     "template_searchpath": {"type": ["string", "array"]},
+    "template_undefined": {
+        "enum": [f"jinja2.{kind}Undefined" for kind in ("", "Chainable", "Debug", "Strict")],
+        "description": "What a template does with a name that does not exist; it fails, by default",
+    },
     "timezone": TEXT,
+    "user_defined_filters": {
+        "type": "object",
+        "additionalProperties": TEXT,
+        "description": "Functions by dotted path, for templates to use as {{ value | name }}",
+    },
     "user_defined_macros": {"type": "object"},
 }
 ARGUMENT_TYPES: dict[str, Schema] = {
@@ -97,7 +120,7 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     "params": {"type": "object"},
     "pool": TEXT,
     "pool_slots": POSITIVE,
-    "priority_weight": {"type": "integer"},
+    "priority_weight": {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST},
     "queue": TEXT,
     "retries": COUNT,
     "retry_delay": DURATION,
@@ -110,11 +133,34 @@ NOT_IN_YAML = frozenset({"dag", "task_group", "task_id", "default_args", "resour
 TASK_KEYS: dict[str, Schema] = {
     "decorator": {**TEXT, "description": "A decorator's dotted path, in place of an operator"},
     "dependencies": {"type": "array", "items": TEXT, "description": "The tasks and groups that come before"},
-    "expand": {"type": "object", "description": "Arguments to map over"},
+    "expand": {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {
+            "anyOf": [
+                {"type": "array", "minItems": 1},
+                {"type": "object", "minProperties": 1},
+                {"type": "string", "description": "task.output, or +task in a decorated task"},
+            ]
+        },
+        "description": "Arguments to map over: one task for each of their values",
+    },
     "partial": {"type": "object", "description": "Arguments that all mapped tasks share"},
     "task_group_name": {**TEXT, "description": "The task group that this task belongs to"},
     "task_id": {**TEXT, "description": "The task's id, where tasks are a list"},
-    "variables_as_arguments": {"type": "array", "description": "Airflow Variables that give arguments"},
+}
+GROUP_KEYS: dict[str, Schema] = {
+    "add_suffix_on_collision": FLAG,
+    "default_args": {"$ref": "#/$defs/default_args"},
+    "dependencies": TASK_KEYS["dependencies"],
+    "doc_md": TEXT,
+    "group_display_name": TEXT,
+    "group_name": {**TEXT, "description": "The group's name, where task_groups are a list"},
+    "parent_group_name": {**TEXT, "description": "The task group that this group belongs to"},
+    "prefix_group_id": {**FLAG, "description": "Whether the ids of its tasks start with its name; they do"},
+    "tooltip": TEXT,
+    "ui_color": TEXT,
+    "ui_fgcolor": TEXT,
 }
 # Folders of a provider in which YAML finds what it names.
 OPERATOR_FOLDERS = frozenset({"operators", "sensors", "transfers"})
@@ -132,15 +178,12 @@ def build_schema() -> dict[str, Any]:
 
     ``$defs/operators``, ``notifiers`` and ``types`` have the arguments of each class that YAML can name.
     """
-    from airflow.sdk import BaseNotifier, BaseOperator, TriggerRule
+    from airflow.sdk import BaseNotifier, BaseOperator, Context
+    from airflow.sdk.definitions._internal.templater import FILTERS
+    from airflow.sdk.execution_time import macros
+    from jinja2.defaults import DEFAULT_FILTERS
 
-    base = {name: kind for name, kind in arguments(BaseOperator, object).items() if name not in NOT_IN_YAML}
-    for name, kind in ARGUMENT_TYPES.items():
-        base[name] = {
-            **({"description": base[name]["description"]} if "description" in base[name] else {}),
-            **kind,
-        }
-    base["trigger_rule"] = {"enum": sorted(rule.value for rule in TriggerRule)}
+    base = _base_arguments()
     operators = {
         path: _definition(cls, BaseOperator, base)
         for path, cls in find_classes(OPERATOR_FOLDERS, BaseOperator)
@@ -149,27 +192,73 @@ def build_schema() -> dict[str, Any]:
         path: _definition(cls, BaseNotifier, {})
         for path, cls in find_classes({NOTIFIER_FOLDER}, BaseNotifier)
     }
-    dag: Schema = {"type": "object", "additionalProperties": False, "properties": DAG_KEYS}
+    keys = {**DAG_KEYS, "allowed_run_types": _run_types()}
+    dag: Schema = {"type": "object", "additionalProperties": False, "properties": keys}
     own: dict[str, Schema] = {name: {} for found in operators.values() for name in found["properties"]}
+    as_mapping = {"type": "object", "description": "Tasks that the DAGs share: a mapping, for a list is lost"}
+    task_as_mapping: Schema = {"properties": {"tasks": as_mapping}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "DAGs in dag-factory's format",
         "type": "object",
-        "properties": {"default": {"$ref": "#/$defs/dag"}},
-        "additionalProperties": {"allOf": [{"$ref": "#/$defs/dag"}, {"required": ["tasks"]}]},
+        "properties": {"default": {"allOf": [{"$ref": "#/$defs/dag"}, task_as_mapping]}},
+        "additionalProperties": {"$ref": "#/$defs/dag"},
+        "if": {"not": {"required": ["default"], "properties": {"default": {"required": ["tasks"]}}}},
+        "then": {"additionalProperties": {"required": ["tasks"]}, "properties": {"default": {}}},
+        "x-template-names": sorted(Context.__annotations__),
+        "x-template-filters": sorted({*FILTERS, *DEFAULT_FILTERS}),
+        "x-template-macros": sorted(name for name in dir(macros) if not name.startswith("_")),
         "$defs": {
             "dag": dag,
-            "defaults": {**dag, "properties": {name: DAG_KEYS[name] for name in DAG_KEYS if name != "tasks"}},
+            "defaults": {**dag, "properties": {name: keys[name] for name in keys if name != "tasks"}},
             "default_args": {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {**own, **base, "timezone": TEXT},
             },
+            "asset_condition": _asset_condition(),
             "task": _task(base, operators),
+            "task_group": {"type": "object", "additionalProperties": False, "properties": GROUP_KEYS},
             "operators": operators,
             "notifiers": notifiers,
             "types": dict(_types()),
         },
+    }
+
+
+def _base_arguments() -> dict[str, Schema]:
+    """Return what every operator takes: Airflow's texts, with types as exact as YAML allows."""
+    from airflow.sdk import BaseOperator, TriggerRule, WeightRule
+
+    found = {name: kind for name, kind in arguments(BaseOperator, object).items() if name not in NOT_IN_YAML}
+    exact: dict[str, Schema] = {
+        **ARGUMENT_TYPES,
+        "trigger_rule": {"enum": sorted(rule.value for rule in TriggerRule)},
+        "weight_rule": {"anyOf": [{"enum": sorted(rule.value for rule in WeightRule)}, TYPED]},
+    }
+    for name, kind in exact.items():
+        described = {key: text for key, text in found.get(name, {}).items() if key == "description"}
+        found[name] = {**described, **kind}
+    return found
+
+
+def _run_types() -> Schema:
+    from airflow.utils.types import DagRunType
+
+    one: Schema = {"enum": sorted(kind.value for kind in DagRunType)}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+def _asset_condition() -> Schema:
+    """Return the schema of an asset or timetable, or of assets joined by ``__and__`` and ``__or__``."""
+    several: Schema = {"type": "array", "items": ASSET_CONDITION, "minItems": 2}
+    joined: list[Schema] = [
+        {"type": "object", "required": [key], "properties": {key: several}, "additionalProperties": False}
+        for key in ("__and__", "__or__")
+    ]
+    return {
+        "anyOf": [TYPED, *joined],
+        "description": "{__type__: airflow.sdk.Asset, uri: …}, a timetable, or {__and__: […]}, {__or__: […]}",
     }
 
 
@@ -191,6 +280,7 @@ def _task(base: dict[str, Schema], operators: dict[str, Schema]) -> Schema:
         "type": "object",
         "anyOf": [{"required": ["operator"]}, {"required": ["decorator"]}],
         "properties": {**base, **TASK_KEYS, "operator": {"anyOf": [{"enum": sorted(operators)}, TEXT]}},
+        "dependentRequired": {"partial": ["expand"], "decorator": ["python_callable"]},
         "allOf": [*by_operator, others],
         "unevaluatedProperties": False,
     }
@@ -216,28 +306,35 @@ def _definition(cls: type, stop: type, base: dict[str, Schema]) -> Schema:
 
 def _as_in_yaml(name: str, kind: Schema) -> Schema:
     """Return an argument's schema with what dag-factory makes of YAML before the operator sees it."""
+    if name == "mode" and kind.get("default") == "poke":
+        return {**kind, "enum": ["poke", "reschedule"]}
     if name in ("op_kwargs", "params", "env", "conf"):
         return {**kind, "anyOf": [{"type": ["object", "null"]}, TEMPLATE]}
     return kind
 
 
 def find_classes(folders: frozenset[str] | set[str], base: type) -> Iterator[tuple[str, type]]:
-    """Yield (dotted path, class) of each subclass of ``base`` in these folders of the installed providers."""
-    import airflow.providers
+    """Yield (dotted path, class) of each subclass of ``base`` that YAML may name.
 
-    for module in pkgutil.walk_packages(
-        airflow.providers.__path__, "airflow.providers.", onerror=lambda _: None
-    ):
-        if not folders & {*module.name.split(".")}:
-            continue
+    In the installed providers it lies in one of these folders, in the project's own packages anywhere.
+    """
+    names = [name for name in _modules("airflow.providers") if folders & {*name.split(".")}]
+    names += [name for package in own_packages() for name in _modules(package) if not is_private(name)]
+    for module in names:
         try:
-            found = vars(importlib.import_module(module.name))
+            found = vars(importlib.import_module(module))
         except Exception:  # noqa: S112 - needs a package that is not installed: nobody can use it
             continue
         for name, cls in sorted(found.items(), key=lambda item: item[0]):
-            defined_here = getattr(cls, "__module__", None) == module.name and isinstance(cls, type)
+            defined_here = getattr(cls, "__module__", None) == module and isinstance(cls, type)
             if defined_here and issubclass(cls, base) and name[0].isupper() and not name.startswith("Base"):
-                yield f"{module.name}.{name}", cls
+                yield f"{module}.{name}", cls
+
+
+def _modules(package: str) -> list[str]:
+    top = importlib.import_module(package)
+    below = pkgutil.walk_packages(getattr(top, "__path__", []), f"{package}.", onerror=lambda _: None)
+    return [package, *(module.name for module in below)]
 
 
 def _types() -> Iterator[tuple[str, Schema]]:
@@ -245,6 +342,10 @@ def _types() -> Iterator[tuple[str, Schema]]:
     yield "builtins.list", {"properties": {"items": {"type": "array"}}}
     durations = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
     yield "datetime.timedelta", {"properties": {name: {"type": "number"} for name in durations}}
+    clock = ("hour", "minute", "second", "microsecond")
+    calendar = ("year", "month", "day")
+    for name, parts in (("time", clock), ("date", calendar), ("datetime", calendar + clock)):
+        yield f"datetime.{name}", {"properties": {part: {"type": "integer"} for part in parts}}
     for module in TYPE_MODULES:
         found = importlib.import_module(module)
         for name in sorted(getattr(found, "__all__", dir(found))):
@@ -283,8 +384,31 @@ def schema_text() -> str:
 
 
 def find_definition(kind: str, path: object) -> dict[str, Any] | None:
-    """Return the schema of a class by its dotted path; ``kind`` is operators, notifiers or types."""
-    return load_schema()["$defs"].get(kind, {}).get(path) if isinstance(path, str) else None
+    """Return the schema of a class by its dotted path; ``kind`` is operators, notifiers or types.
+
+    What lies in the project's own packages is looked at as it is now, not as it was when the file was made.
+    """
+    if not isinstance(path, str):
+        return None
+    if is_own(path):
+        return _own_definition(kind, path)
+    return load_schema()["$defs"].get(kind, {}).get(path)
+
+
+def _own_definition(kind: str, path: str) -> dict[str, Any] | None:
+    if kind not in ("operators", "notifiers") or is_private(path):
+        return None
+    try:
+        found = resolve(path)
+    except UnresolvedError:
+        return None
+    if not isinstance(found, type) or not hasattr(found, "execute" if kind == "operators" else "notify"):
+        return None
+    from airflow.sdk import BaseNotifier, BaseOperator
+
+    if kind == "notifiers":
+        return _definition(found, BaseNotifier, {})
+    return _definition(found, BaseOperator, load_schema()["$defs"]["task"]["properties"])
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 TEMPLATE: Schema = {"type": "string", "pattern": r"\{[{%]"}  # Jinja gives the value when the task runs
+JOINED: Schema = {"type": "object", "required": ["__join__"]}  # dag-factory makes one text of the parts
 TYPED: Schema = {"type": "object", "required": ["__type__"]}
 CALLABLE: Schema = {"type": "string", "description": "A function's dotted path"}
 _ARRAYS = {"list", "tuple", "set", "frozenset", "Sequence", "Collection", "Iterable", "Container"}
@@ -104,10 +105,12 @@ def descriptions(doc: str | None) -> dict[str, str]:
 def arguments(cls: type, stop: type) -> dict[str, Schema]:
     """Return the arguments that ``cls`` and its bases below ``stop`` take, by name, with their schema.
 
-    ``x-required`` marks an argument without a default. Arguments that a template may give allow one.
+    ``x-required`` marks an argument of the class itself without a default. Arguments that a template may give
+    allow one.
     """
     templated = set(getattr(cls, "template_fields", ()))
     found: dict[str, Schema] = {}
+    nearest = True
     for base in cls.__mro__:
         if base is stop or base is object:
             break
@@ -121,9 +124,13 @@ def arguments(cls: type, stop: type) -> dict[str, Schema]:
                 parameter.VAR_POSITIONAL,
             ):
                 continue
-            known = found.setdefault(parameter.name, _argument(parameter, parameter.name in templated))
+            kind = _argument(parameter, parameter.name in templated)
+            if not nearest:
+                kind.pop("x-required", None)  # a class may give its base what that needs
+            known = found.setdefault(parameter.name, kind)
             if parameter.name in texts:
                 known.setdefault("description", texts[parameter.name])
+        nearest = False
     return found
 
 
@@ -131,8 +138,9 @@ def _argument(parameter: inspect.Parameter, templated: bool) -> Schema:
     kind = schema_of(parameter.annotation)
     if kind and parameter.default is None and {"type": "null"} not in kind.get("anyOf", [kind]):
         kind = {"anyOf": [*kind.get("anyOf", [kind]), {"type": "null"}]}
-    if templated and kind and {"type": "string"} not in kind.get("anyOf", [kind]):
-        kind = {"anyOf": [*kind.get("anyOf", [kind]), TEMPLATE]}
+    if templated and kind:
+        kinds = kind.get("anyOf", [kind])
+        kind = {"anyOf": [*kinds, JOINED if {"type": "string"} in kinds else TEMPLATE]}
     found = dict(kind)
     if parameter.default is parameter.empty:
         found["x-required"] = True

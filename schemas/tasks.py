@@ -12,8 +12,8 @@ Tasks = dict[str, dict[str, Any]]
 
 def tasks_of(document: Document) -> Iterator[tuple[str, Tasks, dict[str, KeyPath]]]:
     """Yield (dag_id, tasks by id, path of each task) for each DAG; tasks as mapping or as list."""
-    for dag_id, config in document.dags.items():
-        found = config.get("tasks") if isinstance(config, dict) else None
+    for dag_id in document.dags:
+        found = document.config_of(dag_id).get("tasks")
         if isinstance(found, dict):
             named = {name: task for name, task in found.items() if isinstance(task, dict)}
             paths: dict[str, KeyPath] = {name: (dag_id, "tasks", name) for name in named}
@@ -27,11 +27,20 @@ def tasks_of(document: Document) -> Iterator[tuple[str, Tasks, dict[str, KeyPath
 
 def groups_of(document: Document, dag_id: str) -> dict[str, dict[str, Any]]:
     """Return the task groups of a DAG by name; as mapping or as list."""
-    found = document.dags[dag_id].get("task_groups") or {}
+    found = document.config_of(dag_id).get("task_groups") or {}
     if isinstance(found, dict):
         return {name: group if isinstance(group, dict) else {} for name, group in found.items()}
     named = found if isinstance(found, list) else []
     return {str(group.get("group_name")): group for group in named if isinstance(group, dict)}
+
+
+def group_path(document: Document, dag_id: str, name: str) -> KeyPath:
+    """Return where a task group stands, whether they are a mapping or a list."""
+    found = document.config_of(dag_id).get("task_groups")
+    if isinstance(found, list):
+        names = [group.get("group_name") if isinstance(group, dict) else None for group in found]
+        return (dag_id, "task_groups", names.index(name))
+    return (dag_id, "task_groups", name)
 
 
 def dependencies_of(item: dict[str, Any]) -> list[str]:
@@ -75,9 +84,8 @@ def upstream_of(document: Document, dag_id: str, tasks: Tasks) -> dict[str, set[
     return upstream
 
 
-def ancestors(document: Document, dag_id: str, tasks: Tasks, task_id: str) -> set[str]:
-    """Return all tasks that run before ``task_id``."""
-    upstream = upstream_of(document, dag_id, tasks)
+def ancestors(upstream: dict[str, set[str]], task_id: str) -> set[str]:
+    """Return all tasks that run before ``task_id``, given what upstream_of returns."""
     found: set[str] = set()
     todo = [task_id]
     while todo:

@@ -52,6 +52,49 @@ def test_json_is_a_list_of_objects_with_the_seven_fields() -> None:
     ]
 
 
+def test_on_request_it_tells_next_runs_pools_and_connections(tmp_path: Path) -> None:
+    folder = tmp_path / "dag_configs" / "team"
+    folder.mkdir(parents=True)
+    (folder.parent / "defaults.yml").write_text("timezone: Asia/Seoul\nstart_date: 2090-03-01\n")
+    (folder / "a.yaml").write_text(
+        "a:\n  schedule: '30 6 * * *'\n  default_args: {pool: gpus}\n  tasks:\n    one:\n"
+        "      operator: airflow.providers.slack.operators.slack_webhook.SlackWebhookOperator\n"
+        "      slack_webhook_conn_id: slack_webhook\n      message: good morning\n"
+    )
+    quiet = run("check", str(folder))
+    assert (quiet.returncode, quiet.stdout) == (0, "all right: no problems found\n")
+    told = run("check", str(folder / "a.yaml"), "--information")
+    assert told.returncode == 0
+    assert told.stdout.splitlines() == [
+        "dag_configs/team/a.yaml:2:13: DAG301 information: a runs next at 2090-03-01 06:30, 2090-03-02 06:30, "
+        "2090-03-03 06:30 (Asia/Seoul)",
+        "dag_configs/team/a.yaml:3:24: DAG302 information: needs pool 'gpus'",
+        "  hint: make it once: airflow pools set gpus SLOTS DESCRIPTION",
+        "dag_configs/team/a.yaml:7:30: DAG303 information: needs connection 'slack_webhook'",
+        "  hint: AIRFLOW_CONN_SLACK_WEBHOOK in the environment, or a secrets backend",
+        "all right: no problems found",
+    ]
+    assert run("check", str(folder), "--information", "--format", "github").stdout.startswith(
+        "::notice file="
+    )
+    sarif = json.loads(run("check", str(folder), "--information", "--format", "sarif").stdout)
+    assert {result["level"] for result in sarif["runs"][0]["results"]} == {"note"}
+
+
+def test_a_file_is_checked_with_the_defaults_above_it(tmp_path: Path) -> None:
+    folder = tmp_path / "dag_configs"
+    (folder / "team").mkdir(parents=True)
+    (folder / "defaults.yml").write_text("start_date: 2026-01-01\n")
+    (folder / "team" / "a.yaml").write_text(
+        "a:\n  end_date: 2025-06-01\n  tasks:\n    one:\n"
+        "      operator: airflow.providers.standard.operators.empty.EmptyOperator\n"
+    )
+    found = run("check", str(folder / "team" / "a.yaml"))
+    assert found.stdout.startswith(
+        "dag_configs/team/a.yaml:2:13: DAG109 error: start_date 2026-01-01 00:00 is after end_date 2025-06-01 00:00"
+    )
+
+
 def test_a_path_that_is_not_there_is_exit_code_2() -> None:
     found = run("check", "nowhere.yaml")
     assert (found.returncode, found.stderr) == (2, "nowhere.yaml does not exist\n")
@@ -63,7 +106,7 @@ def test_the_same_dag_in_two_files_names_both(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
     found = run("check", str(tmp_path))
     assert found.returncode == 1
-    assert f"b.yaml:1:1: DAG107 error: dag_id 'example' is in {tmp_path}/a.yaml already" in found.stdout
+    assert f"b.yaml:1:1: DAG107 error: dag_id 'example' is in {tmp_path}/a.yaml:1 already" in found.stdout
 
 
 def test_the_schema_file_is_what_the_installed_airflow_gives() -> None:
@@ -149,6 +192,52 @@ def test_graph_draws_branches_and_edges() -> None:
         "    promote_model__choose --> promote_model__keep",
         "  end",
     ]
+
+
+def test_graph_draws_groups_within_groups_and_gives_each_name_a_node(tmp_path: Path) -> None:
+    empty = "{operator: airflow.providers.standard.operators.empty.EmptyOperator"
+    (tmp_path / "g.yaml").write_text(
+        "g:\n  task_groups:\n    outer: {}\n    inner: {parent_group_name: outer}\n  tasks:\n"
+        f"    a-b: {empty}}}\n    a_b: {empty}, task_group_name: inner, dependencies: [a-b]}}\n"
+    )
+    assert run("graph", str(tmp_path / "g.yaml")).stdout.splitlines() == [
+        "flowchart LR",
+        '  subgraph g["g"]',
+        '    subgraph g__group__outer["outer"]',
+        '      subgraph g__group__inner["inner"]',
+        '        g__a_b["a_b"]',
+        "      end",
+        "    end",
+        '    g__a_b_2["a-b"]',
+        "    g__a_b_2 --> g__a_b",
+        "  end",
+    ]
+
+
+def test_graph_and_diff_of_what_is_no_dag_say_so(tmp_path: Path) -> None:
+    for text in ("1: {tasks: {2: {}}}", "d: 5"):
+        (tmp_path / "odd.yaml").write_text(text)
+        for arguments in (("graph", "odd.yaml"), ("diff", "odd.yaml", "odd.yaml")):
+            found = run(*(str(tmp_path / name) if name.endswith(".yaml") else name for name in arguments))
+            assert found.returncode == 2
+            assert "odd.yaml:1:" in found.stderr
+            assert "Traceback" not in found.stderr
+
+
+def test_diff_of_defaults_alone(tmp_path: Path) -> None:
+    for name, retries in (("old", 1), ("new", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defaults.yml").write_text(f"default_args: {{retries: {retries}}}\n")
+    found = run("diff", str(tmp_path / "old" / "defaults.yml"), str(tmp_path / "new" / "defaults.yml"))
+    assert "~ default_args.retries: 1 → 2" in found.stdout
+
+
+def test_github_escapes_a_files_name(tmp_path: Path) -> None:
+    path = tmp_path / "a,b::%\n.yaml"
+    path.write_text("[")
+    found = run("check", str(path), "--format", "github").stdout
+    assert f"file={tmp_path}/a%2Cb%3A%3A%25%0A.yaml,line=" in found
+    assert len(found.splitlines()) == 1
 
 
 def test_without_building_airflow_is_not_imported() -> None:

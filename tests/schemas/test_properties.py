@@ -43,7 +43,7 @@ OPERATORS: list[st.SearchStrategy[dict[str, Any]]] = [
     st.fixed_dictionaries(
         {
             "operator": st.just(f"{STANDARD}.operators.bash.BashOperator"),
-            "bash_command": TEXTS | st.just("echo {{ ds }}"),
+            "bash_command": TEXTS | st.just("echo {{ run_id }}"),
         },
         optional={"append_env": st.booleans(), "env": st.dictionaries(NAMES, TEXTS, max_size=2)},
     ),
