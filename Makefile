@@ -26,7 +26,7 @@ demo: setup ## run the four pipelines once through a scheduler of its own and sh
 check: setup ## report every mistake in dag_configs/ with file, line and column
 	@$(RUN) -m schemas check
 
-test: setup ## run all tests (about 6 minutes; unit tests alone: make test ARGS="-m 'not slow'")
+test: setup ## run all tests (12 to 18 minutes; unit tests alone: make test ARGS="-m 'not slow'")
 	@$(RUN) -m pytest $(ARGS)
 
 lint: setup ## formatting, style, types, import contracts
@@ -38,3 +38,4 @@ lint: setup ## formatting, style, types, import contracts
 bench: setup ## measure, with a peer in the same run
 	@$(RUN) tests/benchmarks/bench_loading.py
 	@$(RUN) tests/benchmarks/bench_detection.py
+	@$(RUN) tests/benchmarks/bench_weather.py

@@ -1,9 +1,12 @@
-"""The one place where task functions meet Airflow: connections, and the two ways to end a task early."""
+"""The one place where task functions meet Airflow: connections, databases, and two ways to end a task."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 
 def find_connection(conn_id: str) -> Any | None:
@@ -25,6 +28,49 @@ def find_connection(conn_id: str) -> Any | None:
                 '{"conn_type": "…", "password": "…"}'
             ) from None
         return None
+
+
+DRIVERS = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
+
+
+def database_engine(conn_id: str) -> sqlalchemy.Engine:
+    """Return a SQLAlchemy engine for the database that the Airflow connection ``conn_id`` names.
+
+    ValueError, with what to do, if there is no such connection, or it is of a type that DRIVERS lacks.
+    """
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+    from sqlalchemy.engine import URL
+
+    class Hook(DbApiHook):
+        conn_name_attr = "conn_id"
+
+        @property
+        def sqlalchemy_url(self) -> URL:
+            """The address, with the driver that this project installs."""
+            found = self.connection
+            options = {"charset": "utf8mb4"} if found.conn_type == "mysql" else {}
+            return URL.create(
+                DRIVERS[found.conn_type],
+                username=found.login,
+                password=found.password,
+                host=found.host if found.conn_type != "sqlite" else None,
+                port=found.port,
+                database=found.schema if found.conn_type != "sqlite" else found.host,
+                query=options | {name: str(value) for name, value in found.extra_dejson.items()},
+            )
+
+    found = find_connection(conn_id)
+    if found is None:
+        raise ValueError(f"there is no connection {conn_id!r}; make it: AIRFLOW_CONN_{conn_id.upper()}=…")
+    if found.conn_type not in DRIVERS:
+        known = ", ".join(DRIVERS)
+        raise ValueError(f"connection {conn_id!r} is of type {found.conn_type!r}; it must be one of {known}")
+    try:
+        return Hook(conn_id=conn_id).get_sqlalchemy_engine({"hide_parameters": True})
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"connection {conn_id!r} needs {error.name}: install the project with --extra database"
+        ) from None
 
 
 def skip(reason: str) -> NoReturn:

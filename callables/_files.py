@@ -75,6 +75,13 @@ def write_atomic(path: Path | UPath, data: bytes) -> None:
     sync_folder(target.parent)
 
 
+def remove_leftovers(folder: Path | UPath) -> None:
+    """Remove what a killed write_atomic left in a local ``folder``. Call it where nobody else writes."""
+    if is_local(folder):
+        for path in Path(str(folder)).glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write ``data`` to a local ``path`` and wait until the disk has it."""
     with path.open("wb") as file:

@@ -1,23 +1,34 @@
-"""One HTTP session for all calls of a task: time-outs, and retries only where they can help."""
+"""One HTTP session for all calls of a task: time-outs, a limit to what is read, and no secret in a log."""
 
 from __future__ import annotations
 
+import html
 import logging
+import re
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     import requests
 
-TIMEOUT_S = (5, 20)  # connect, read
-RETRIES = 3
-BACKOFF_S = 0.5  # waits of 0, 1 and 2 s, plus up to half a second at random
-RETRIED_STATUSES = (429, 500, 502, 503, 504)
+TIMEOUT_S = (5, 20)  # connect, and each wait for more of the answer
+WHOLE_ANSWER_S = 40  # a service that trickles is given up
 MAX_BODY_BYTES = 5_000_000  # a full answer has 12 kB
 
 
-class BodyTooLargeError(Exception):
-    """An answer went on past MAX_BODY_BYTES."""
+class UnfitAnswerError(Exception):
+    """An answer that is too long, or takes too long; its text says which."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: status, body, and how long the service asks to wait, in seconds."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
 
 
 class _WithoutSecrets(logging.Filter):
@@ -28,10 +39,7 @@ class _WithoutSecrets(logging.Filter):
         self.secrets: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        for secret in self.secrets:
-            message = message.replace(secret, "***")
-        record.msg, record.args = message, ()
+        record.msg, record.args = hide(record.getMessage(), self.secrets), ()
         return True
 
 
@@ -40,37 +48,63 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):  # all of urllib3
     logging.getLogger(_name).addFilter(_without_secrets)
 
 
+def forms_of(secret: str) -> set[str]:
+    """Return a secret in all forms that addresses and texts may have it in."""
+    coded = {urlencode({"": secret})[1:], quote(secret), quote(secret, safe="")}
+    coded |= {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), form) for form in coded}
+    coded |= {quote(form) for form in coded} | {html.escape(secret), secret.replace("/", "\\/")}
+    return {secret, *coded}
+
+
+def hide(text: str, secrets: set[str]) -> str:
+    """Return ``text`` with ``***`` for each secret in it."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 def new_session(secret: str) -> requests.Session:
-    """Return a session that repeats a GET on time-outs, resets, 429 (honouring Retry-After) and 5xx.
-
-    ``secret`` will be part of addresses: logs show ``***`` for it, also in the form that addresses have.
-    """
+    """Return a session; ``secret`` will be part of addresses, and logs show ``***`` for it."""
     import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util.retry import Retry
 
-    _without_secrets.secrets |= {secret, urlencode({"": secret})[1:], quote(secret)}
-    retry = Retry(
-        total=RETRIES,
-        backoff_factor=BACKOFF_S,
-        backoff_jitter=BACKOFF_S,
-        status_forcelist=RETRIED_STATUSES,
-        allowed_methods=["GET"],
-        raise_on_status=False,
-        retry_after_max=60,
-    )
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    return session
+    _without_secrets.secrets |= forms_of(secret)
+    return requests.Session()
 
 
-def get(session: requests.Session, url: str, params: dict[str, Any]) -> tuple[int, bytes]:
-    """Return (status, body) of one GET; raises requests.RequestException, or BodyTooLargeError."""
+def get(session: requests.Session, url: str, params: dict[str, Any]) -> Answer:
+    """Make one GET; raises requests.RequestException, or UnfitAnswerError."""
+    import requests
+    import urllib3
+
+    deadline = time.monotonic() + WHOLE_ANSWER_S
     with session.get(url, params=params, timeout=TIMEOUT_S, stream=True) as response:
         body = bytearray()
-        for chunk in response.iter_content(65_536):
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise BodyTooLargeError(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
-        return response.status_code, bytes(body)
+        try:
+            while chunk := response.raw.read1(65_536, decode_content=True):
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise UnfitAnswerError(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
+                if time.monotonic() > deadline:
+                    raise UnfitAnswerError(f"the answer took longer than {WHOLE_ANSWER_S} s")
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError(type(error).__name__) from None
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdecimal() and response.raw.tell() < int(announced):
+            raise requests.ConnectionError("the answer was cut off")
+        return Answer(response.status_code, bytes(body), _seconds(response.headers.get("Retry-After")))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the wait that a Retry-After header asks for: it has seconds, or a date."""
+    from email.utils import parsedate_to_datetime
+
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from datetime import datetime, timedelta
 
 SLOTS = 6
+
+
+def sample_answer(base: datetime, cell: tuple[int, int]) -> str:
+    """Return what the service would answer, in its own words, with made-up values."""
+    items = sample_items(base, cell)
+    body = {
+        "dataType": "JSON",
+        "items": {"item": items},
+        "pageNo": 1,
+        "numOfRows": 1000,
+        "totalCount": len(items),
+    }
+    header = {"resultCode": "00", "resultMsg": "NORMAL_SERVICE"}
+    return json.dumps({"response": {"header": header, "body": body}}, ensure_ascii=False)
 
 
 def sample_items(base: datetime, cell: tuple[int, int]) -> list[dict]:

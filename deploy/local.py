@@ -122,7 +122,9 @@ class Instance:
             "AIRFLOW__API__BASE_URL": self.address,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.address}/execution/",
             "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
-            "PYTHONPATH": str(ROOT / "deploy" / "settings"),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(ROOT / "deploy" / "settings"), self.settings.get("PYTHONPATH")])
+            ),
             "PYTHONUNBUFFERED": "1",
             # A proxy is for the world outside; the components speak to each other.
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])),

@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "BATCH_"))]:
     del os.environ[_name]
 
+# As deploy/local.env has it: on few cores, more threads wait for each other.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:

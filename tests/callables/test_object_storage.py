@@ -25,8 +25,10 @@ def test_the_four_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = json.dumps(prediction.draw_rows(**DATA, run_id=RUN["run_id"])["row_ids"])
     predicted = prediction.predict_rows(**DATA, **RUN, model="digits", row_ids=drawn)
     districts = "data/seoul_districts.csv"
-    found = weather.collect(**RUN, districts=districts)
-    merged = weather.preprocess(raw=found["raw"], hour=found["hour"], districts=districts)
+    found = weather.collect(**RUN, now=RUN["run_after"], districts=districts)
+    merged = weather.preprocess(raw=found["raw"], districts=districts)
+    rebuilt = weather.rebuild(districts=districts)
+    assert (rebuilt["runs"], rebuilt["rows"]) == (1, 25)
     assert UPath(predicted["file"]).read_text(encoding="utf-8").count(version) == 5
     assert UPath(merged["latest"]).read_text(encoding="utf-8").count("sample") == 25
     assert UPath(merged["latest"]).protocol == "memory"

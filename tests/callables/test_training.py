@@ -104,7 +104,7 @@ def test_a_second_try_of_the_same_run_changes_no_file(output: Path) -> None:
 
 def test_the_same_run_with_an_edited_yaml_makes_another_version(output: Path) -> None:
     first = training.train_challenger(**SETTINGS)
-    second = training.train_challenger(**{**SETTINGS, "scaler": None})
+    second = training.train_challenger(**{**SETTINGS, "holdout_seed": 8})
     assert second["version"] != first["version"]
     assert len(ModelStore("digits").versions()) == 2
 

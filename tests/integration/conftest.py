@@ -91,10 +91,12 @@ def _ended(run: dict[str, Any]) -> dict[str, Any] | None:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The project's own DAGs and those of ``tests/integration/dag_configs``, all paused, under Airflow."""
+    """A copy of the project, with the DAGs of ``tests/integration/dag_configs`` too, all paused, under Airflow."""
     project = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "dags", project / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "dag_configs", project / "dag_configs")
+    for name in ("dags", "dag_configs", "callables", "schemas", "data"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, project)
     for extra in EXTRA.glob("*.yaml"):
         shutil.copy(extra, project / "dag_configs")
     output = project / "output"
@@ -105,6 +107,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             **read_env_file(ROOT / "deploy" / "local.env"),
             **free_ports(),
             "BATCH_OUTPUT": str(output),
+            "PYTHONPATH": str(project),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW_CONN_SLACK_WEBHOOK": slack.connection,
             "AIRFLOW_CONN_KMA_LOOPBACK": kma.connection,

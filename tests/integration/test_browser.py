@@ -106,6 +106,7 @@ def test_a_broken_file_is_in_the_banner_with_its_line_and_the_hint(running: Runn
         expect(page.get_by_text("unknown key 'python_calable'")).to_be_visible()
         expect(page.get_by_text("did you mean 'python_callable'?")).to_be_visible()
     finally:
+        page.wait_for_timeout(800)  # the entry unfolds
         if os.environ.get("UPDATE_SCREENSHOT") is None:
             screenshot(page, "import_error")
         path.write_text(good, encoding="utf-8")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pytest
 from conftest import Running, Trained, wait_until
-from servers import KEY
+from kma_faults import FAULTS
+from servers import KEY, kma_answer
 from trees import tree
 from werkzeug import Response
 
@@ -93,7 +97,7 @@ def test_a_version_can_be_promoted_by_hand(running: Running, trained: Trained) -
 def test_predict_writes_five_rows(running: Running, trained: Trained) -> None:
     run = running.run("predict")
     assert run["state"] == "success"
-    rows = read_rows(Path(running.xcom(run, "predict_rows")["file"]))
+    rows = read_rows(running.project / running.xcom(run, "predict_rows")["file"])
     assert len(rows) == 5
     assert {row["run_id"] for row in rows} == {run["dag_run_id"]}
 
@@ -124,15 +128,40 @@ def test_collect_weather_with_a_key_asks_the_service_and_never_shows_the_key(run
     assert KEY not in str(running.xcom(run, "collect")) + running.log(run, "collect")
 
 
-@pytest.mark.parametrize("dag_id", ["train_model", "predict", "collect_weather"])
+@pytest.mark.parametrize("fault", ["key in a page", "wrong cell", "code 30"])
+def test_a_run_that_fails_never_shows_the_key(running: Running, fault: str) -> None:
+    answers = {**FAULTS, "code 30": lambda *_: Response(json.dumps(kma_answer([], "30", f"NOT {KEY}")))}
+    running.kma.fault = answers[fault]
+    running.slack.messages.clear()
+    try:
+        run = running.run("collect_failing")
+    finally:
+        running.kma.fault = lambda asked, request: None
+    assert run["state"] == "failed"
+    path = f"/dags/collect_failing/dagRuns/{run['dag_run_id']}/taskInstances/collect"
+    shown = [running.log(run, "collect"), *running.slack.messages, json.dumps(running.api.get(path))]
+    assert "KMA " in shown[0]
+    assert len(running.slack.messages) == 1
+    for secret in (KEY, quote(KEY), KEY[:12]):
+        assert not [text for text in shown if secret in text]
+        places = {**tree(running.output), **tree(running.instance.home / "logs")}
+        assert [name for name, data in places.items() if secret.encode() in data] == []
+
+
+DUE = "/scheduled__"  # in the names of files of runs that the clock starts, whenever it does
+
+
+@pytest.mark.parametrize("dag_id", ["train_model", "predict", "collect_loopback"])
 def test_a_cleared_run_leaves_the_same_files(running: Running, trained: Trained, dag_id: str) -> None:
     # promote_model would follow a second training, and write into the history that it did.
     running.api.patch("/dags/promote_model", {"is_paused": True})
     run = running.run(dag_id)
+    running.quiet(dag_id)  # the first run by hand has the scheduler make the one that is due, too
     before = tree(running.output)
     assert running.clear(run)["state"] == "success"
     assert running.tasks(run).keys()
-    assert tree(running.output) == before
+    after = {name: data for name, data in tree(running.output).items() if name in before or DUE not in name}
+    assert after == before
 
 
 def test_a_failed_training_reaches_slack_with_the_errors_text(running: Running) -> None:
@@ -161,20 +190,73 @@ def test_when_slack_is_broken_the_pipeline_ends_as_it_would(running: Running) ->
 
 
 def test_a_broken_file_shows_under_its_own_name_and_stops_nothing_else(running: Running) -> None:
-    path = running.project / "dag_configs" / "predict_nobody.yaml"
+    path = running.project / "dag_configs" / "predict.yaml"
     good = path.read_text(encoding="utf-8")
-    history = len(running.api.runs("predict_nobody"))
-    path.write_text(good.replace("draw_rows\n      op", "draw_row\n      op"), encoding="utf-8")
-    error = wait_until(
-        lambda: running.import_errors().get("dag_configs/predict_nobody.yaml"), "the error", 60
-    )
-    assert error.strip() == (
-        "dag_configs/predict_nobody.yaml:7:24: DAG101 error: "
-        "python_callable: 'callables.prediction' has no 'draw_row'\n  hint: did you mean 'draw_rows'?"
-    )
-    assert set(running.import_errors()) == {"dag_configs/predict_nobody.yaml"}
-    assert running.run("predict")["state"] == "success"
-    path.write_text(good, encoding="utf-8")
+    running.run("predict")
+    history = [run["dag_run_id"] for run in running.api.runs("predict")]
+    running.api.patch("/dags/every_minute", {"is_paused": False})
+    path.write_text(good.replace("draw_rows\n      doc", "draw_row\n      doc"), encoding="utf-8")
+    try:
+        error = wait_until(lambda: running.import_errors().get("dag_configs/predict.yaml"), "the error", 60)
+        broken_at = datetime.now(UTC)
+        assert error.strip() == (
+            "dag_configs/predict.yaml:19:24: DAG101 error: "
+            "python_callable: 'callables.prediction' has no 'draw_row'\n  hint: did you mean 'draw_rows'?"
+        )
+
+        def scheduled_since() -> list[dict[str, Any]]:
+            """Return the runs that the scheduler made after the file was broken, and that ended well."""
+            return [
+                run
+                for run in running.api.runs("every_minute")
+                if run["run_type"] == "scheduled"
+                and run["state"] == "success"
+                and datetime.fromisoformat(run["start_date"]) > broken_at
+            ]
+
+        wait_until(scheduled_since, "a scheduled run of another DAG", 130)
+        assert set(running.import_errors()) == {"dag_configs/predict.yaml"}
+    finally:
+        running.api.patch("/dags/every_minute", {"is_paused": True})
+        path.write_text(good, encoding="utf-8")
     wait_until(lambda: running.import_errors() == {}, "the error to go away", 60)
-    assert running.run("predict_nobody")["state"] == "success"
-    assert len(running.api.runs("predict_nobody")) == history + 1
+    mended = running.run("predict")
+    assert mended["state"] == "success"
+    assert {*history, mended["dag_run_id"]} <= {run["dag_run_id"] for run in running.api.runs("predict")}
+
+
+BROKEN = {
+    "import": "import a_package_that_nobody_has\n",
+    "syntax": "def draw_rows(:\n",
+    "exit": "import sys\nsys.exit(3)\n",
+    "loop": "while True:\n    try:\n        pass\n    except Exception:\n        pass\n",
+}
+
+
+def test_a_callable_that_breaks_at_import_stops_its_own_file_and_nothing_else(running: Running) -> None:
+    good = (running.project / "dag_configs" / "predict_nobody.yaml").read_text(encoding="utf-8")
+    written = []
+    for name, code in BROKEN.items():
+        module = running.project / "callables" / f"breaks_by_{name}.py"
+        config = running.project / "dag_configs" / f"breaks_by_{name}.yaml"
+        module.write_text(code, encoding="utf-8")
+        text = good.replace("predict_nobody:", f"breaks_by_{name}:")
+        config.write_text(
+            text.replace("callables.prediction", f"callables.breaks_by_{name}"), encoding="utf-8"
+        )
+        written += [config, module]
+    wanted = {f"dag_configs/breaks_by_{name}.yaml" for name in BROKEN}
+    try:
+        errors = wait_until(
+            lambda: running.import_errors() if wanted <= set(running.import_errors()) else None,
+            "the errors",
+            90,
+        )
+        assert set(errors) == wanted
+        assert all("cannot be imported" in text for text in errors.values())
+        assert "it takes more than 10 s" in errors["dag_configs/breaks_by_loop.yaml"]
+        assert running.run("predict")["state"] == "success"
+    finally:
+        for path in written:
+            path.unlink()
+    wait_until(lambda: running.import_errors() == {}, "the errors to go away", 90)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pytest_httpserver import HTTPServer
@@ -97,7 +97,9 @@ class Kma:
     server: HTTPServer
     requests: list[dict[str, str]] = field(default_factory=list)
     not_out: set[str] = field(default_factory=set)  # bases, YYYYMMDDHHMM, that are not served yet
-    fault: Callable[[dict[str, str]], Response | None] = field(default=lambda _: None)
+    fault: Callable[[dict[str, str], Request], Response | None] = field(default=lambda asked, request: None)
+    now: datetime | None = None  # its clock: with it a base is out from HH:45 on, and gone after a day
+    lost: set[str] = field(default_factory=set)  # bases that it never has
 
     def __post_init__(self) -> None:
         self.server.expect_request(KMA_PATH).respond_with_handler(self._answer)
@@ -105,15 +107,21 @@ class Kma:
     def _answer(self, request: Request) -> Response:
         asked = request.args.to_dict()
         self.requests.append(asked)
-        if (fault := self.fault(asked)) is not None:
+        if (fault := self.fault(asked, request)) is not None:
             return fault
         if asked["serviceKey"] != KEY:
             return self._json(kma_answer([], "30", "SERVICE_KEY_IS_NOT_REGISTERED_ERROR"))
         if asked["dataType"] != "JSON" or int(asked["numOfRows"]) < 60:
             return self._json(kma_answer([], "10", "INVALID_REQUEST_PARAMETER_ERROR"))
         base = asked["base_date"] + asked["base_time"]
-        if base in self.not_out or not base.endswith("30"):
+        if base in self.not_out | self.lost or not base.endswith("30"):
             return self._json(kma_answer([], "03", "NO_DATA"))
+        if self.now is not None:
+            age = self.now - datetime.strptime(base, "%Y%m%d%H%M").replace(tzinfo=ZoneInfo("Asia/Seoul"))
+            if age > timedelta(hours=26):
+                return self._json(kma_answer([], "10", "최근 3일 간의 자료만 제공합니다."))
+            if age < timedelta(minutes=15):
+                return self._json(kma_answer([], "03", "NO_DATA"))
         return self._json(kma_answer(kma_items(base, int(asked["nx"]), int(asked["ny"]))))
 
     @staticmethod

@@ -1,0 +1,213 @@
+"""A month of hourly runs against a service that fails every fifth time, and kills at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+from kma_faults import SLOW, FaultPlan
+from pytest_httpserver import HTTPServer
+from servers import Kma
+from trees import tree
+
+from callables import _weather_csv, _weather_raw, _weather_rows, weather
+from callables._districts import read_districts
+from callables._files import PROJECT_ROOT
+
+pytestmark = pytest.mark.slow
+
+DISTRICTS = "data/seoul_districts.csv"
+START = datetime.fromisoformat("2026-02-15T00:00:00+09:00")
+HOURS = 30 * 24
+TRIES = 7  # the first, and the six retries of collect_weather.yaml
+SEED = 20260215
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lost_bases() -> set[str]:
+    """Bases that the service never has, each with the one before it: their hours cannot be had."""
+    draw = random.Random(SEED)
+    found = set()
+    for hour in draw.sample(range(2, HOURS), 3):
+        base = START + timedelta(hours=hour, minutes=-30)
+        found |= {f"{moment:%Y%m%d%H%M}" for moment in (base, base - timedelta(hours=1))}
+    return found
+
+
+def one_run(kma: Kma, run_after: datetime) -> int:
+    """Do what Airflow does for one run: try again, later each time; return the number of tries."""
+    now = run_after + timedelta(seconds=3)
+    for number in range(3 * TRIES):
+        # After the last retry a person clears the task: two days later, when the hour is gone.
+        if number == TRIES:
+            now = run_after + timedelta(days=2)
+        kma.now = now
+        try:
+            found = weather.collect(
+                districts=DISTRICTS,
+                run_id=f"scheduled__{run_after:%Y-%m-%dT%H}",
+                run_after=run_after.isoformat(),
+                now=now.isoformat(),
+                seconds_between_calls=0,
+            )
+        except RuntimeError:
+            now += timedelta(minutes=2**number)
+            continue
+        with contextlib.suppress(AirflowSkipException):  # nothing of the hour is left
+            weather.preprocess(raw=found["raw"], districts=DISTRICTS)
+        return number + 1
+    raise AssertionError(f"{run_after} never ended")
+
+
+@pytest.fixture
+def kma(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kma]:
+    service = Kma(httpserver)
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", service.connection)
+    monkeypatch.setattr("callables._kma.BACKOFF_S", 0.0005)
+    monkeypatch.setattr("callables._http.TIMEOUT_S", (1, 0.3))
+    # A month has some 100,000 fsyncs; what a power cut loses is not what this is about.
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    yield service
+
+
+def test_a_month_under_faults_has_every_hour_that_the_service_ever_had(
+    kma: Kma, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = FaultPlan(share=0.2, seed=SEED, without=SLOW)
+    kma.fault, kma.lost = plan, lost_bases()
+    tries = [one_run(kma, START + timedelta(hours=hour)) for hour in range(HOURS)]
+    kma.fault = lambda asked, request: None
+
+    wanted = {
+        (district.code, (START + timedelta(hours=hour + 1)).isoformat())
+        for district in read_districts(DISTRICTS)
+        for hour in range(HOURS)
+    }
+    files = list((output / "weather").glob("*-gu/*.csv"))
+    rows = [row for path in files for row in rows_of(path)]
+    written = {(row["code"], row["forecast_at"]) for row in rows}
+    missing = [row for path in (output / "weather" / "missing").glob("*.csv") for row in rows_of(path)]
+    noted = {(row["code"], row["forecast_at"]) for row in missing}
+    with capsys.disabled():
+        print(
+            f"\n  {HOURS} runs, {sum(tries)} tries ({max(tries)} at most), {len(kma.requests)} calls, "
+            f"{sum(plan.dealt.values())} faults of {len(plan.dealt)} kinds: {len(rows)} rows in {len(files)} files, "
+            f"{len(rows) - len(written)} duplicates, {len(noted)} hours noted as missing, "
+            f"{len(wanted - written - noted)} lost"
+        )
+    assert len(rows) == len(written)
+    assert written | noted == wanted
+    assert written & noted == set()
+    # What is missing is what nobody could have: hours whose bases the service has lost.
+    hours_lost = {hour for _, hour in noted}
+    assert len(hours_lost) <= 3
+    assert all(not _weather_rows.problem(name, text) for row in rows for name, text in row.items())
+    assert not list(output.rglob("*.tmp"))
+
+    before = tree(output)
+    for path in (output / "weather").rglob("*.csv"):
+        path.unlink()
+    weather.rebuild(districts=DISTRICTS)
+    assert tree(output) == before
+
+
+KILLS = 100
+
+
+def test_preprocess_killed_at_any_moment_loses_nothing(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader looks all the while; then one clean run each, and all is as if nothing had been killed."""
+    folders = []
+    for hour in range(8):
+        at = (START + timedelta(hours=hour)).isoformat()
+        folders.append(
+            weather.collect(districts=DISTRICTS, run_id=f"run {hour}", run_after=at, now=at)["raw"]
+        )
+    # A child that has imported everything waits for a line, then forks a run and tells its process id.
+    code = (
+        "import os, sys\n"
+        "from callables import weather, _weather_csv\n"
+        "import filelock, upath, jsonschema\n"
+        "for line in sys.stdin:\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        weather.preprocess(raw=line.strip(), districts=sys.argv[1])\n"
+        "        os._exit(0)\n"
+        "    print(pid, flush=True)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
+    )
+    draw = random.Random(SEED)
+    torn, killed, seen = 0, 0, 0
+    known: dict[Path, int] = {}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, DISTRICTS],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as runner:
+        assert runner.stdin and runner.stdout
+
+        def start(folder: str) -> int:
+            runner.stdin.write(f"{folder}\n")
+            runner.stdin.flush()
+            return number()
+
+        def number() -> int:
+            """The next line that is a number: Airflow's log is between them."""
+            while not (line := runner.stdout.readline().strip()).lstrip("-").isdigit():
+                assert line or runner.poll() is None
+            return int(line)
+
+        start(folders[0])
+        begin = time.monotonic()
+        number()
+        start(folders[1])
+        assert number() == 0
+        whole = time.monotonic() - begin
+        while killed < KILLS:
+            pid = start(draw.choice(folders))
+            time.sleep(draw.uniform(0, whole))
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                os.kill(pid, signal.SIGKILL)
+            killed += number() == -signal.SIGKILL
+            for path in (output / "weather").rglob("*.csv"):
+                rows = rows_of(path)
+                seen += 1
+                fits = all(None not in row and None not in row.values() for row in rows)
+                torn += not fits or len(rows) < known.get(path, 0)
+                known[path] = len(rows)
+        for folder in folders:
+            start(folder)
+            assert number() == 0
+        runner.stdin.close()
+    with capsys.disabled():
+        print(
+            f"\n  {killed} kills within {whole * 1000:.0f} ms, {seen} files read meanwhile: {torn} torn or shorter"
+        )
+    assert torn == 0
+    assert not list(output.rglob("*.tmp"))
+    after = tree(output)
+    for path in (output / "weather").rglob("*.csv"):
+        path.unlink()
+    found = _weather_rows.Found()
+    for folder in folders:
+        found += _weather_rows.read_rows(_weather_raw.read_run(Path(folder)), read_districts(DISTRICTS))
+    _weather_csv.upsert(found)
+    assert tree(output) == after

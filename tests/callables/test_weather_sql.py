@@ -1,0 +1,165 @@
+"""The weather's rows in real databases: the same as in the CSVs, whatever order they come in."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from databases import PASSWORD, Database, database, missing_programs
+
+from callables import _weather_rows, _weather_sql, weather
+from callables._airflow import database_engine
+from callables._files import PROJECT_ROOT
+
+pytestmark = pytest.mark.slow
+
+DISTRICTS = "data/seoul_districts.csv"
+NAME = "AIRFLOW_CONN_WEATHER_DB"
+
+
+@pytest.fixture(scope="module", params=["postgres", "mysql", "sqlite"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The value of the connection to a running database."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite":
+        yield f'{{"conn_type": "sqlite", "host": "{folder}/weather.db"}}'
+        return
+    if missing := missing_programs(request.param):
+        pytest.skip(
+            f"{', '.join(missing)} not installed; on Debian: apt-get install mariadb-server postgresql"
+        )
+    with database(request.param, folder) as found:
+        assert isinstance(found, Database)
+        yield found.connection
+
+
+@pytest.fixture
+def engine(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    """The database, without the table."""
+    monkeypatch.setenv(NAME, server)
+    found = database_engine("weather_db")
+    _weather_sql._table("weather").drop(found, checkfirst=True)
+    yield found
+    found.dispose()
+
+
+def run(hour: int, **more: Any) -> dict:
+    at = f"2026-01-01T{hour:02}:00:00+09:00"
+    found = weather.collect(districts=DISTRICTS, run_id=f"run {hour}", run_after=at, now=at)
+    return weather.preprocess(raw=found["raw"], districts=DISTRICTS, database="weather_db", **more)
+
+
+def table_of(engine: sa.Engine) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        query = sa.text("SELECT * FROM weather ORDER BY code, forecast_at")
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def csv_rows(output: Path) -> list[dict[str, Any]]:
+    rows = []
+    for path in (output / "weather").glob("*-gu/*.csv"):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows += [
+                {name: _weather_rows.typed(name, text) for name, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    return sorted(rows, key=lambda row: (row["code"], row["forecast_at"]))
+
+
+def as_csv(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the table as the CSV has it: a time with its offset."""
+    moments = {
+        name: datetime.fromisoformat(str(value)).isoformat() + "+09:00"
+        for name, value in row.items()
+        if _weather_rows.schema()[name].get("format") == "date-time"
+    }
+    return {**row, **moments}
+
+
+def test_the_table_has_what_the_csvs_have(engine: sa.Engine, output: Path) -> None:
+    for hour in (9, 10):
+        run(hour)
+    stored = table_of(engine)
+    assert len(stored) == 50
+    assert [as_csv(row) for row in stored] == csv_rows(output)
+    assert {row["district"] for row in stored} >= {"종로구", "강남구"}
+    run(9)
+    assert table_of(engine) == stored
+
+
+def rows_at(base: str, collected: str, temperature: str, source: str = "kma") -> list[dict[str, str]]:
+    row = dict.fromkeys(_weather_rows.columns(), "")
+    times = {"forecast_at": "2026-01-01T11:00:00+09:00", "base_at": base, "collected_at": collected}
+    place = {"district": "종로구", "district_en": "Jongno-gu", "code": "1111000000", "nx": "60", "ny": "127"}
+    return [{**row, **times, **place, "temperature_c": temperature, "source": source, "run_id": temperature}]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_newest_wins_in_whatever_order_rows_come(engine: sa.Engine, seed: int) -> None:
+    day = "2026-01-01T"
+    batches = [
+        rows_at(f"{day}08:30:00+09:00", f"{day}11:09:00+09:00", "1"),
+        rows_at(f"{day}09:30:00+09:00", f"{day}10:00:00+09:00", "2"),
+        rows_at(f"{day}09:30:00+09:00", f"{day}10:05:00+09:00", "3"),
+    ] * 2
+    batches += [rows_at(f"{day}10:30:00+09:00", f"{day}10:50:00+09:00", "9", source="sample")]
+    random.Random(seed).shuffle(batches)
+    for batch in batches:
+        _weather_sql.upsert(batch, "weather_db")
+    (stored,) = table_of(engine)
+    assert (stored["temperature_c"], stored["run_id"]) == (3, "3")
+    assert as_csv(stored)["collected_at"] == f"{day}10:05:00+09:00"
+
+
+def test_several_writers_at_once_lose_nothing(engine: sa.Engine, output: Path) -> None:
+    hours = range(4, 8)
+    at = {hour: f"2026-01-01T{hour:02}:00:00+09:00" for hour in hours}
+    folders = [
+        weather.collect(districts=DISTRICTS, run_id=f"run {hour}", run_after=at[hour], now=at[hour])["raw"]
+        for hour in hours
+    ]
+    code = (
+        "import sys; from callables import weather;"
+        "weather.preprocess(raw=sys.argv[1], districts=sys.argv[2], database='weather_db')"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, folder, DISTRICTS], cwd=PROJECT_ROOT, env={**os.environ}
+        )
+        for folder in folders
+    ]
+    assert [writer.wait() for writer in writers] == [0] * len(folders)
+    assert [as_csv(row) for row in table_of(engine)] == csv_rows(output)
+
+
+def test_a_database_that_is_not_there_fails_and_the_csvs_stay(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = f'"host": "127.0.0.1", "port": 9, "schema": "x", "login": "weather", "password": "{PASSWORD}"'
+    for kind in ("postgres", "mysql"):
+        monkeypatch.setenv(NAME, f'{{"conn_type": "{kind}", {fields}}}')
+        with pytest.raises(sa.exc.OperationalError) as error:
+            run(9)
+        assert PASSWORD not in str(error.value)
+    assert len(csv_rows(output)) == 25
+
+
+def test_a_connection_that_cannot_be_used_says_what_to_do(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        ValueError, match="there is no connection 'weather_db'; make it: AIRFLOW_CONN_WEATHER_DB"
+    ):
+        run(9)
+    monkeypatch.setenv(NAME, '{"conn_type": "http", "host": "127.0.0.1"}')
+    with pytest.raises(ValueError, match="is of type 'http'; it must be one of postgres, mysql, sqlite"):
+        run(9)

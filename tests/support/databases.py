@@ -1,0 +1,151 @@
+"""A PostgreSQL and a MariaDB of the tests' own: in a temporary folder, on a free port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PASSWORD = "pass/word?of=the&tests"
+START_TIMEOUT_S = 60
+POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"  # Debian keeps them off the path
+
+
+@dataclass(frozen=True)
+class Database:
+    """A running server, as an Airflow connection and as SQLAlchemy sees it."""
+
+    kind: str
+    port: int
+
+    @property
+    def connection(self) -> str:
+        """The value of an AIRFLOW_CONN_… variable."""
+        fields = {"conn_type": self.kind, "host": "127.0.0.1", "port": self.port, "schema": "service"}
+        return json.dumps({**fields, "login": "weather", "password": PASSWORD})
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program, also from where Debian puts those of PostgreSQL."""
+    folders = [str(path) for path in sorted(Path("/").glob(POSTGRES_FOLDERS.lstrip("/")))]
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *folders]))
+
+
+def missing_programs(kind: str) -> list[str]:
+    """Return what a database of this kind needs and the machine does not have."""
+    needed = ("initdb", "postgres") if kind == "postgres" else ("mariadbd", "mariadb-install-db")
+    return [name for name in needed if find_program(name) is None]
+
+
+@contextlib.contextmanager
+def database(kind: str, folder: Path) -> Iterator[Database]:
+    """Start a server with an empty database ``service``, and stop it by its own process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    data.mkdir(parents=True)
+    start = _postgres if kind == "postgres" else _mariadb
+    with (folder / "server.log").open("wb") as log:
+        process = start(folder, data, port, log)
+        try:
+            _wait_for(kind, port, process, folder / "server.log")
+            yield Database(kind, port)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _postgres(folder: Path, data: Path, port: int, log: object) -> subprocess.Popen:
+    # It refuses to run as root.
+    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    if user:
+        for path in (folder, data):
+            shutil.chown(path, "nobody")
+        for parent in folder.parents:
+            if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
+                parent.chmod(0o755)
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    initdb = [str(find_program("initdb")), "-D", str(data), "-U", "weather", "-A", "scram-sha-256"]
+    subprocess.run(
+        [*initdb, f"--pwfile={password}", "-E", "UTF8", "--no-sync"],
+        check=True,
+        stdout=log,
+        stderr=log,
+        **user,
+    )
+    command = [
+        str(find_program("postgres")),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-k",
+        str(folder),
+        "-h",
+        "127.0.0.1",
+        "-F",
+    ]
+    return subprocess.Popen(command, stdout=log, stderr=log, **user)
+
+
+def _mariadb(folder: Path, data: Path, port: int, log: object) -> subprocess.Popen:
+    user = ["--user=root"] if os.geteuid() == 0 else []
+    install = [str(find_program("mariadb-install-db")), "--no-defaults", f"--datadir={data}", *user]
+    subprocess.run(
+        [*install, "--auth-root-authentication-method=normal", "--skip-test-db"],
+        check=True,
+        stdout=log,
+        stderr=log,
+    )
+    script = folder / "init.sql"
+    script.write_text(
+        f"CREATE DATABASE service;\nCREATE USER weather@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+        "GRANT ALL ON service.* TO weather@'127.0.0.1';\n"
+    )
+    command = [str(find_program("mariadbd")), "--no-defaults", f"--datadir={data}", f"--port={port}", *user]
+    command += [
+        "--bind-address=127.0.0.1",
+        f"--socket={folder}/m.sock",
+        f"--init-file={script}",
+        "--skip-name-resolve",
+    ]
+    return subprocess.Popen([*command, f"--pid-file={folder}/pid"], stdout=log, stderr=log)
+
+
+def _wait_for(kind: str, port: int, process: subprocess.Popen, log: Path) -> None:
+    import psycopg
+    import pymysql
+
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            if kind == "postgres":
+                with psycopg.connect(
+                    host="127.0.0.1",
+                    port=port,
+                    user="weather",
+                    password=PASSWORD,
+                    dbname="postgres",
+                    autocommit=True,
+                ) as connection:
+                    connection.execute("CREATE DATABASE service")
+            else:
+                pymysql.connect(
+                    host="127.0.0.1", port=port, user="weather", password=PASSWORD, database="service"
+                ).close()
+            return
+        except (psycopg.OperationalError, pymysql.err.OperationalError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"{kind} did not start: {error}\n{log.read_text(errors='replace')[-2000:]}"
+                ) from None
+            time.sleep(0.1)
