@@ -72,19 +72,19 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def run_pipelines(api: Api) -> bool:
-    """Trigger the pipelines one after the other, wait for all their runs, and tell whether all succeeded."""
+    """Trigger the pipelines one after the other, wait for all their runs, and tell whether all succeeded.
+
+    A DAG that is not paused also makes its latest scheduled run, whenever the scheduler comes to it. So none
+    is paused again: a run in a paused DAG would stay unfinished.
+    """
     api.patch("/dags/promote_model", {"is_paused": False})
     for dag_id in TRIGGERED:
         run_id = api.trigger(dag_id)
         say(f"triggered {dag_id}")
-        wait_for(api, dag_id, run_id)
+        wait_for(api, [dag_id], run_id)
         if dag_id == "train_model":
-            wait_for(api, "promote_model", None)
-        # Its next scheduled run is not the demo's.
-        api.patch(f"/dags/{dag_id}", {"is_paused": True})
-    # Two trainings may have made two runs of promote_model, the second one late.
-    wait_for(api, "promote_model", None)
-    runs = [run for dag_id in (*TRIGGERED, "promote_model") for run in api.runs(dag_id)]
+            wait_for(api, ["promote_model"])
+    runs = wait_for(api, [*TRIGGERED, "promote_model"])
     failed = [run for run in runs if run["state"] != "success"]
     for run in failed:
         say(f"{run['dag_id']} {run['dag_run_id']}: {run['state']}; its logs are in {DEMO_HOME / 'logs'}")
@@ -92,21 +92,26 @@ def run_pipelines(api: Api) -> bool:
     return not failed
 
 
-def wait_for(api: Api, dag_id: str, run_id: str | None) -> None:
-    """Wait until run ``run_id`` of a DAG, or its first run, and all its other runs have ended."""
+def wait_for(api: Api, dag_ids: Sequence[str], run_id: str | None = None) -> list[dict[str, Any]]:
+    """Wait until run ``run_id``, or any, has been in the DAGs and all their runs have ended; return these.
+
+    Raises
+    ------
+    LocalError
+        They have not ended within ``RUN_TIMEOUT_S``.
+    """
     deadline = time.monotonic() + RUN_TIMEOUT_S
     while time.monotonic() < deadline:
-        runs = api.runs(dag_id)
+        runs = [run for dag_id in dag_ids for run in api.runs(dag_id)]
         for run in runs:
-            for task in api.get(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances")[
-                "task_instances"
-            ]:
+            path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+            for task in api.get(path)["task_instances"]:
                 _show_task(task)
-        started = any(run["dag_run_id"] == run_id for run in runs) if run_id else bool(runs)
+        started = run_id in {run["dag_run_id"] for run in runs} if run_id else bool(runs)
         if started and all(run["state"] in FINAL for run in runs):
-            return
+            return runs
         time.sleep(0.5)
-    raise LocalError(f"{dag_id} has not ended after {RUN_TIMEOUT_S} s")
+    raise LocalError(f"{', '.join(dag_ids)}: not all runs have ended after {RUN_TIMEOUT_S} s")
 
 
 _shown: set[tuple[str, ...]] = set()
