@@ -9,11 +9,15 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 
+class UnfitConnectionError(ValueError):
+    """A connection that a person must mend; the text says how."""
+
+
 def find_connection(conn_id: str) -> Any | None:
     """Return the Airflow connection ``conn_id``, or None when nobody has made one.
 
     Reading it registers its password with Airflow's secrets masker, so that logs show ``***``. Raises
-    ValueError when there is one in the environment that Airflow cannot read: it would say "none".
+    UnfitConnectionError when there is one in the environment that Airflow cannot read: it would say "none".
     """
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -23,7 +27,7 @@ def find_connection(conn_id: str) -> Any | None:
     except AirflowNotFoundException:
         name = f"AIRFLOW_CONN_{conn_id.upper()}"
         if os.environ.get(name):
-            raise ValueError(
+            raise UnfitConnectionError(
                 f"{name} is set but is neither JSON nor a URI that Airflow can read; JSON has double quotes: "
                 '{"conn_type": "…", "password": "…"}'
             ) from None
@@ -36,7 +40,7 @@ DRIVERS = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite":
 def database_engine(conn_id: str) -> sqlalchemy.Engine:
     """Return a SQLAlchemy engine for the database that the Airflow connection ``conn_id`` names.
 
-    ValueError, with what to do, if there is no such connection, or it is of a type that DRIVERS lacks.
+    UnfitConnectionError if there is no such connection, or it is of a type that DRIVERS lacks.
     """
     from airflow.providers.common.sql.hooks.sql import DbApiHook
     from sqlalchemy.engine import URL
@@ -61,14 +65,18 @@ def database_engine(conn_id: str) -> sqlalchemy.Engine:
 
     found = find_connection(conn_id)
     if found is None:
-        raise ValueError(f"there is no connection {conn_id!r}; make it: AIRFLOW_CONN_{conn_id.upper()}=…")
+        raise UnfitConnectionError(
+            f"there is no connection {conn_id!r}; make it: AIRFLOW_CONN_{conn_id.upper()}=…"
+        )
     if found.conn_type not in DRIVERS:
         known = ", ".join(DRIVERS)
-        raise ValueError(f"connection {conn_id!r} is of type {found.conn_type!r}; it must be one of {known}")
+        raise UnfitConnectionError(
+            f"connection {conn_id!r} is of type {found.conn_type!r}; it must be one of {known}"
+        )
     try:
         return Hook(conn_id=conn_id).get_sqlalchemy_engine({"hide_parameters": True})
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise UnfitConnectionError(
             f"connection {conn_id!r} needs {error.name}: install the project with --extra database"
         ) from None
 
@@ -78,6 +86,16 @@ def skip(reason: str) -> NoReturn:
     from airflow.sdk.exceptions import AirflowSkipException
 
     raise AirflowSkipException(reason)
+
+
+def fail_as_told(reason: str) -> NoReturn:
+    """End this task as failed at once where another task's failure has told Slack already."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    class AlreadyToldError(AirflowFailException):
+        already_told = True
+
+    raise AlreadyToldError(reason)
 
 
 def fail(reason: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Raw answers of the weather service: one file a run and grid cell, from which everything else can be made.
 
-``output/weather/raw/date=<day of the hour>/<run>/<nx>-<ny>.json.gz``
+``output/weather/raw/date=<day of the hour>/<run>/<nx>-<ny>.json.gz``; beside ``raw``, ``unfinished/`` has a
+file for each run whose districts are not all in the CSVs, or noted as missing, yet.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callables._files import is_local, output_path, safe_name, to_json, write_atomic
+from callables._files import is_local, output_path, safe_name, sha256, to_json, write_atomic
+from callables._kma import target_hour
+from callables._run import parse_time
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -37,9 +40,49 @@ class Raw:
     gone: str = ""
 
 
-def folder_of(hour: datetime, run_id: str) -> UPath:
-    """Return the folder of one run, which forecasts ``hour`` (KST)."""
-    return output_path("weather", "raw", f"date={hour:%Y-%m-%d}", safe_name(run_id))
+@dataclass(frozen=True)
+class Run:
+    """What one run is to collect: the hour after ``run_after`` (ISO 8601) for a file of districts."""
+
+    run_id: str
+    run_after: str
+    districts: str
+
+    @property
+    def hour(self) -> datetime:
+        """The hour to forecast, KST."""
+        return target_hour(parse_time(self.run_after))
+
+    @property
+    def folder(self) -> UPath:
+        """Where its raw answers are."""
+        return output_path("weather", "raw", f"date={self.hour:%Y-%m-%d}", safe_name(self.run_id))
+
+    @property
+    def _mark(self) -> UPath:
+        name = f"{self.hour:%Y-%m-%dT%H}-{safe_name(self.run_id)}-{sha256(self.districts.encode())[:8]}.json"
+        return output_path("weather", "unfinished", name)
+
+    def begin(self) -> None:
+        """Note that it is unfinished, so that later runs help it if it fails or is killed."""
+        write_atomic(self._mark, to_json(asdict(self)))
+
+    def finish(self) -> None:
+        """Take the note away: nothing is left to be done."""
+        self._mark.unlink(missing_ok=True)
+
+
+def unfinished(districts: str) -> list[Run]:
+    """Return the runs for a file of districts that are unfinished, oldest hour first."""
+    folder = output_path("weather", "unfinished")
+    found = []
+    for path in sorted(folder.glob("*.json"), key=str) if folder.exists() else []:
+        try:
+            run = Run(**json.loads(path.read_bytes()))
+            found += [run] if run.districts == districts and run.hour else []
+        except (OSError, ValueError, TypeError):
+            continue  # finished meanwhile, or not ours
+    return sorted(found, key=lambda run: run.hour)
 
 
 def path_of(folder: UPath, cell: tuple[int, int]) -> UPath:
@@ -80,15 +123,22 @@ def _folders(path: UPath) -> list[UPath]:
 
 
 def prune(keep_days: int, today: date) -> list[str]:
-    """Remove the days that lie more than ``keep_days`` before ``today``; return them."""
-    root = output_path("weather", "raw")
+    """Remove the days that lie more than ``keep_days`` before ``today``, and what is unfinished of them.
+
+    Returns the days.
+    """
+    first = (today - timedelta(days=keep_days)).isoformat()
     removed = []
-    for path in _folders(root):
+    for path in _folders(output_path("weather", "raw")):
         match = DAY.fullmatch(path.name)
         # As text: a folder that somebody called after no day at all sorts, too.
-        if match and match[1] < (today - timedelta(days=keep_days)).isoformat():
+        if match and match[1] < first:
             _remove(path)
             removed.append(match[1])
+    marks = output_path("weather", "unfinished")
+    for path in marks.glob("*.json") if marks.exists() else []:
+        if path.name[:10] < first:
+            path.unlink(missing_ok=True)
     return sorted(removed)
 
 

@@ -54,12 +54,9 @@ class Found:
     quarantine: list[Row] = field(default_factory=list)
     missing: list[Row] = field(default_factory=list)
 
-    def __iadd__(self, other: Found) -> Found:
-        """Add what other raw files say."""
-        self.rows += other.rows
-        self.quarantine += other.quarantine
-        self.missing += other.missing
-        return self
+    def __add__(self, other: Found) -> Found:
+        """Return what both say."""
+        return Found(self.rows + other.rows, self.quarantine + other.quarantine, self.missing + other.missing)
 
 
 @cache

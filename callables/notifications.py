@@ -22,9 +22,15 @@ SETUP = (
 
 
 def notify_failure(context: Mapping[str, Any], *, connection: str = "slack_webhook") -> None:
-    """Tell Slack that a task failed: DAG, task, run, try, the exception's text and a link to the log."""
+    """Tell Slack that a task failed: DAG, task, run, try, the exception's text and a link to the log.
+
+    Not where the task fails because of another one, which has told: ``fail_as_told``.
+    """
     instance = context["ti"]
     error = context.get("exception")
+    if getattr(error, "already_told", False):
+        log.info("Slack was told by the task that failed first")
+        return
     text = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or "unknown")
     lines = [
         f":red_circle: *{_escape(instance.dag_id)}.{_escape(instance.task_id)}* failed",

@@ -5,28 +5,23 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-import random
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
 from typing import Literal
 
 from callables import _kma, _weather_csv, _weather_raw
-from callables._airflow import fail, find_connection, skip
-from callables._districts import read_districts
-from callables._files import output_path, project_path, relative_to_project, remove_leftovers
+from callables._airflow import UnfitConnectionError, fail, fail_as_told, skip
+from callables._districts import District, read_districts
+from callables._files import output_path, relative_to_project, remove_leftovers
 from callables._run import parse_time
-from callables._weather_raw import Raw
-from callables._weather_rows import Found, items_of, read_rows, values_at
+from callables._weather_ask import Cell, Source, find_source
+from callables._weather_raw import Run
+from callables._weather_rows import Found, read_rows
 
 log = logging.getLogger(__name__)
 
-FEWEST_VALUES = 5  # of the 10 of an hour; an answer with fewer is no forecast, and another may be whole
-GIVE_UP_AFTER = 3  # cells in a row that the service did not answer for: it is away
-Cell = tuple[int, int]
-Ask = Callable[[list[datetime], Cell], tuple[datetime, str]]
+HELP_FOR_S = 300  # how long a run asks for what earlier runs lack; the rest is the next one's
 
 
 def collect(
@@ -45,102 +40,118 @@ def collect(
     password. Where nobody has made it, ``without_connection`` decides: ``sample`` takes made-up answers, and
     says so; ``fail`` fails. The hour forecast is the full hour of ``run_after`` plus one, KST, however late
     the task runs; ``now`` is when it does (both ISO 8601). Cells that this run already has from the same
-    source are not asked for again. Fails while any is missing; once KMA has the hour no more, notes so in
-    its place. Returns the raw folder, the hour, the source, the number of cells and those that are gone.
+    source are not asked for again. Then it asks for what earlier, unfinished runs still lack. Fails while any
+    cell of its own is missing; once KMA has the hour no more, notes so in its place. Returns the raw folder,
+    the hour, the source, the number of cells and those that are gone.
     """
-    moment, clock = parse_time(run_after), parse_time(now)
-    hour = _kma.target_hour(moment)
-    bases = _kma.bases_for(moment, hour, clock)
+    clock = parse_time(now)
+    run = Run(run_id, run_after, districts)
+    remove_leftovers(run.folder)
+    run.begin()
     try:
         cells = sorted({district.cell for district in read_districts(districts)})
-        source, ask = _source(connection, without_connection, seconds_between_calls)
-    except (ValueError, FileNotFoundError) as error:
+        source = find_source(connection, without_connection, clock, seconds_between_calls)
+        failures = source.collect(run, cells)
+    except (ValueError, FileNotFoundError, _kma.KmaError) as error:
         fail(str(error))  # a person must mend it; asking again cannot
-    # Each try in another order: cells that always fail must not keep it from the others.
-    random.Random(f"{run_id} {now}").shuffle(cells)  # noqa: S311 - no secret
-    folder = _weather_raw.folder_of(hour, run_id)
-    remove_leftovers(folder)
-    collected_at = clock.astimezone(_kma.KST).isoformat(timespec="seconds")
-    failures: dict[Cell, str] = {}
-    away = 0
-    for cell in cells:
-        kept = _weather_raw.read(_weather_raw.path_of(folder, cell))
-        if kept and not kept.gone and (kept.source == source or source == "sample"):
-            continue  # what the service said is never replaced by made-up weather
-        if away >= GIVE_UP_AFTER:
-            failures[cell] = "not asked: the service is away"
-            continue
-        try:
-            new = _ask(ask, Raw(hour.isoformat(), cell, source, run_id, collected_at), bases, clock)
-        except _kma.KmaError as error:
-            if error.permanent:
-                fail(str(error))
-            away = away + 1 if error.kind is _kma.Kind.RETRYABLE else 0
-            if (error.retry_after_s or 0) > _kma.LONGEST_WAIT_S:
-                away = GIVE_UP_AFTER  # it asks not to be asked
-            failures[cell] = str(error)
-            continue
-        away = 0
-        if not (kept and new.gone):
-            _weather_raw.write(folder, new)
+    _help_earlier(run, cells, source)
     if failures:
         lines = "\n".join(f"cell {nx},{ny}: {reason}" for (nx, ny), reason in sorted(failures.items()))
         raise RuntimeError(
-            f"{len(failures)} of {len(cells)} cells did not arrive; a retry asks for these alone, and KMA "
-            f"has them for about a day:\n{lines}"
+            f"{len(failures)} of {len(cells)} cells did not arrive. A retry, and then each later run, asks "
+            f"for these alone; KMA has them for about a day:\n{lines}"
         )
-    gone = [list(raw.cell) for raw in _weather_raw.read_run(folder) if raw.gone and raw.cell in cells]
+    gone = [list(raw.cell) for raw in _weather_raw.read_run(run.folder) if raw.gone and raw.cell in cells]
     if gone:
-        log.warning("KMA no longer has %s for %d of %d cells", hour, len(gone), len(cells))
-    log.info("%d cells for %s from %s in %s", len(cells) - len(gone), hour, source, folder)
+        log.warning("KMA no longer has %s for %d of %d cells", run.hour, len(gone), len(cells))
+    log.info("%d cells for %s from %s in %s", len(cells) - len(gone), run.hour, source.name, run.folder)
     return {
-        "raw": relative_to_project(folder),
-        "hour": hour.isoformat(),
-        "source": source,
+        "raw": relative_to_project(run.folder),
+        "hour": run.hour.isoformat(),
+        "source": source.name,
         "cells": len(cells),
         "gone": gone,
     }
 
 
-def preprocess(*, raw: str, districts: str, keep_raw_days: int = 30, database: str = "") -> dict:
-    """Turn the raw answers in folder ``raw`` into rows and merge them into the CSVs.
+def _help_earlier(run: Run, cells: list[Cell], source: Source) -> None:
+    """Ask for what unfinished runs of earlier hours lack, as long as the service answers."""
+    if source.name == "sample":
+        return  # it knows nothing of hours that the service was to tell
+    deadline = time.monotonic() + HELP_FOR_S
+    for other in _weather_raw.unfinished(run.districts):
+        if other.hour >= run.hour:
+            continue
+        if source.away or time.monotonic() > deadline:
+            return
+        try:
+            failures = source.collect(other, cells)
+        except _kma.KmaError as error:
+            log.warning("earlier hours stay as they are: %s", error)
+            return
+        log.info("%s: %d of %d cells are still to come", other.hour, len(failures), len(cells))
+
+
+def preprocess(
+    *, districts: str, run_id: str, run_after: str, keep_raw_days: int = 30, database: str = ""
+) -> dict:
+    """Turn this run's raw answers, and those of unfinished ones, into rows and merge them into the CSVs.
 
     Depends on the raw files alone: the same files give the same rows. A value that does not fit its column
     goes into ``quarantine/`` with the reason, a district whose hour is gone into ``missing/``. ``database``
     names an Airflow connection to a database that gets the same rows; empty for none. Raw answers older than
-    ``keep_raw_days`` are removed. Raises ValueError that names the districts that have no answer yet, after
-    the others are written; skips when there is none at all. Returns counts and the newest file.
+    ``keep_raw_days`` are removed. What arrived is written, also where ``collect`` has failed; then it fails,
+    naming the districts without an answer. Skips when KMA has nothing of the hour any more. Returns counts
+    and the newest file.
     """
     if keep_raw_days < 1:
         fail(f"keep_raw_days is {keep_raw_days}; it must be 1 or more")
-    folder = project_path(raw)
     wanted = read_districts(districts)
-    raws = _weather_raw.read_run(folder)
-    found = read_rows(raws, wanted)
-    files = _write(found, database)
-    told = {row["code"] for row in [*found.rows, *found.missing]}
-    without = [district.name_en for district in wanted if district.code not in told]
+    run = Run(run_id, run_after, districts)
+    own = read_rows(_weather_raw.read_run(run.folder), wanted)
+    found = Found() + own
+    finished = [run] if not _lacking(own, wanted) else []
+    for other in _weather_raw.unfinished(districts):
+        if other != run:
+            late = read_rows(_weather_raw.read_run(other.folder), wanted)
+            found += late
+            finished += [other] if not _lacking(late, wanted) else []
+    try:
+        files = _write(found, database)
+    except (UnfitConnectionError, _weather_csv.SpoiltError) as error:
+        fail(str(error))
+    for one in finished:
+        one.finish()
     log.info("merged %d rows into %d files", len(found.rows), len(files))
     for row in found.quarantine:
         log.warning(
             "%s: %s %r is in quarantine: %s", row["district_en"], row["column"], row["value"], row["reason"]
         )
-    if without:
-        raise ValueError(f"no answer in {raw} for: {', '.join(without)}; clear `collect`")
-    hour = datetime.fromisoformat(raws[0].hour)
-    if removed := _weather_raw.prune(keep_raw_days, hour.date()):
+    if removed := _weather_raw.prune(keep_raw_days, run.hour.date()):
         log.info("removed the raw answers of %s: older than %d days", ", ".join(removed), keep_raw_days)
-    if not found.rows:
-        skip(f"KMA no longer has {hour:%Y-%m-%d %H:%M} for any district; noted in weather/missing/")
-    if found.missing:
-        log.warning("without this hour: %s", ", ".join(row["district_en"] for row in found.missing))
+    if without := _lacking(own, wanted):
+        fail_as_told(
+            f"no answer for {run.hour:%Y-%m-%d %H:%M} yet for: {', '.join(without)}; the other "
+            f"{len(wanted) - len(without)} districts are written. Each later run asks again, for about a day."
+        )
+    if not own.rows:
+        skip(f"KMA no longer has {run.hour:%Y-%m-%d %H:%M} for any district; noted in weather/missing/")
+    if own.missing:
+        log.warning("without this hour: %s", ", ".join(row["district_en"] for row in own.missing))
     return {
-        "rows": len(found.rows),
-        "missing": len(found.missing),
-        "quarantined": len(found.quarantine),
-        "hour": raws[0].hour,
+        "rows": len(own.rows),
+        "missing": len(own.missing),
+        "quarantined": len(own.quarantine),
+        "late_rows": len(found.rows) - len(own.rows),
+        "hour": run.hour.isoformat(),
         "latest": relative_to_project(output_path("weather", "latest.csv")),
     }
+
+
+def _lacking(found: Found, wanted: list[District]) -> list[str]:
+    """Return the districts, in English, of which nothing is known: neither a row nor that it is gone."""
+    told = {row["code"] for row in [*found.rows, *found.missing]}
+    return [district.name_en for district in wanted if district.code not in told]
 
 
 def rebuild(*, districts: str, database: str = "") -> dict:
@@ -151,12 +162,17 @@ def rebuild(*, districts: str, database: str = "") -> dict:
     wanted = read_districts(districts)
     for spoilt in _weather_csv.set_spoilt_aside():
         log.warning("spoilt, and set aside: %s", spoilt)
-    found, runs = Found(), 0
-    for folder in _weather_raw.runs(output_path("weather", "raw")):
-        found += read_rows(_weather_raw.read_run(folder), wanted)
-        runs += 1
-    files = _write(found, database)
-    return {"runs": runs, "rows": len(found.rows), "files": len(files)}
+    runs, rows, files = 0, 0, set[str]()
+    # Day by day, so that memory does not grow with the days kept.
+    folders = _weather_raw.runs(output_path("weather", "raw"))
+    for _, of_the_day in itertools.groupby(folders, key=lambda folder: folder.parent.name):
+        found = Found()
+        for folder in of_the_day:
+            found += read_rows(_weather_raw.read_run(folder), wanted)
+            runs += 1
+        files |= set(_write(found, database))
+        rows += len(found.rows)
+    return {"runs": runs, "rows": rows, "files": len(files)}
 
 
 def _write(found: Found, database: str) -> list[str]:
@@ -169,84 +185,11 @@ def _write(found: Found, database: str) -> list[str]:
     return files
 
 
-def _ask(ask: Ask, new: Raw, bases: list[datetime], clock: datetime) -> Raw:
-    """Return ``new`` with the answer for its cell, or with the reason why none can come any more.
-
-    Raises KmaError where a later try may get one; so it does when the hour is not in the answer.
-    """
-    try:
-        answered, answer = ask(bases, new.cell)
-        found = replace(new, base_at=answered.isoformat(), answer=answer)
-        hour = datetime.fromisoformat(new.hour)
-        values = values_at(items_of(found), hour)
-    except _kma.KmaError as error:
-        if _kma.is_gone(error, max(bases), clock):
-            return replace(new, gone=f"KMA no longer has the forecast of {bases[0]:%Y-%m-%d %H:%M}")
-        raise
-    except Exception as error:  # an answer that nobody thought of costs its own cell alone
-        raise _kma.KmaError(_kma.MALFORMED, f"{type(error).__name__} while reading the answer") from None
-    if not values:
-        raise _kma.KmaError(_kma.MALFORMED, f"the answer of {answered:%H:%M} lacks {hour:%Y-%m-%d %H:%M}")
-    if len(values) < FEWEST_VALUES:
-        raise _kma.KmaError(_kma.MALFORMED, f"the answer has {len(values)} values for the hour, of 10")
-    return found
-
-
-def _source(connection: str, without: str, pause_s: float) -> tuple[str, Ask]:
-    """Return the source's name, and a function from (bases, cell) to (base that answered, its answer)."""
-    from callables._http import new_session
-    from callables._kma_sample import sample_answer
-
-    if without not in ("sample", "fail"):
-        raise ValueError(f"without_connection is {without!r}; it must be 'sample' or 'fail'")
-    found = find_connection(connection)
-    if found is None and without == "fail":
-        fail(f"there is no connection {connection!r}, and without_connection is 'fail'")
-    if found is None:
-        log.warning(
-            "there is no connection %r: the weather is MADE UP (source=sample). For KMA's, put into .env: "
-            'AIRFLOW_CONN_KMA_API={"conn_type": "http", "password": "<the Decoding key>"}',
-            connection,
-        )
-        return "sample", lambda bases, cell: (bases[0], sample_answer(bases[0], cell))
-    service = _kma.service_of(found)
-    session = new_session(service.key)
-
-    not_out: set[datetime] = set()
-
-    def ask(bases: list[datetime], cell: Cell) -> tuple[datetime, str]:
-        time.sleep(pause_s)  # a burst of calls brings time-outs and 429
-        for base in bases:
-            try:
-                return base, _fetch(base, cell)
-            except _kma.KmaError as error:
-                if error.kind is not _kma.Kind.NO_DATA:
-                    raise
-                last = error
-        raise last
-
-    def _fetch(base: datetime, cell: Cell) -> str:
-        """Ask; and once more if a base is said not to be out, unless that was so for another cell as well."""
-        try:
-            return _kma.fetch(session, service, base, cell)
-        except _kma.KmaError as error:
-            if error.kind is not _kma.Kind.NO_DATA or base in not_out:
-                raise
-        time.sleep(_kma.BACKOFF_S)
-        try:
-            return _kma.fetch(session, service, base, cell)
-        except _kma.KmaError as error:
-            if error.kind is _kma.Kind.NO_DATA:
-                not_out.add(base)
-            raise
-
-    return "kma", ask
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     import argparse
     import json
+    import sys
 
     parser = argparse.ArgumentParser(prog="python -m callables.weather", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -254,7 +197,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--districts", default="data/seoul_districts.csv", metavar="FILE")
     command.add_argument("--database", default="", metavar="CONNECTION", help="write the rows there, too")
     options = parser.parse_args(arguments)
-    print(json.dumps(rebuild(districts=options.districts, database=options.database)))
+    try:
+        print(json.dumps(rebuild(districts=options.districts, database=options.database)))
+    except (ValueError, FileNotFoundError) as error:
+        print(f"weather: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

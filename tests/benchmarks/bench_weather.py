@@ -18,7 +18,7 @@ NOW = datetime.fromisoformat("2026-01-20T10:00:00+09:00")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 OURS = """
-def run(): weather.preprocess(raw=RAW, districts=DISTRICTS)
+def run(): weather.preprocess(run_id="bench", run_after=AT, districts=DISTRICTS)
 """
 # The usual way: read all, append, keep the last of each key, write all.
 PANDAS = """
@@ -36,7 +36,7 @@ MEASURE = """
 import json, resource, sys, time
 from callables import weather
 import jsonschema, filelock, upath
-RAW, DISTRICTS, BIG = {raw!r}, {districts!r}, {big!r}
+RAW, DISTRICTS, BIG, AT = {raw!r}, {districts!r}, {big!r}, {at!r}
 {code}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 start = time.perf_counter()
@@ -47,7 +47,9 @@ print("RESULT", json.dumps([time.perf_counter() - start, (resource.getrusage(res
 
 def measure(code: str, output: Path, raw: str) -> tuple[float, float]:
     """Run ``code`` once in a new process; return its milliseconds and the MB that it took beyond the imports."""
-    script = MEASURE.format(raw=raw, districts=DISTRICTS, big=str(output / "big.csv"), code=code)
+    script = MEASURE.format(
+        raw=raw, at=NOW.isoformat(), districts=DISTRICTS, big=str(output / "big.csv"), code=code
+    )
     found = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,

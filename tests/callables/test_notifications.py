@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from pytest_httpserver import HTTPServer
 from servers import Slack
 from werkzeug import Response
 
 from callables import notifications
+from callables._airflow import fail_as_told
 
 PROMOTION = {
     "model": "digits",
@@ -68,6 +70,16 @@ def test_a_promotion_tells_both_versions_and_the_metric_before_and_after(slack: 
         "accuracy: 0.9000 → 0.9500 (better: accuracy 0.9 → 0.95)",
     ]
     assert "previous: `none`\naccuracy: none → 0.9500" in slack.messages[1]
+
+
+def test_a_failure_that_follows_from_one_that_was_told_is_told_once(
+    slack: Slack, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(AirflowFailException) as failed:
+        fail_as_told("no answer yet for: Jongno-gu")
+    notifications.notify_failure(context(failed.value))
+    assert slack.messages == []
+    assert "Slack was told by the task that failed first" in caplog.text
 
 
 def test_a_long_error_is_cut(slack: Slack) -> None:

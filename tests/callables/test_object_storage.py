@@ -8,7 +8,7 @@ import uuid
 import pytest
 from upath import UPath
 
-from callables import prediction, promotion, training, weather
+from callables import _weather_raw, prediction, promotion, training, weather
 
 RUN = {"run_id": "scheduled__2026-01-01T00:00:00+00:00", "run_after": "2026-01-01T00:00:00+00:00"}
 DATA = {"dataset": "data/digits.csv", "row_id": "row_id"}
@@ -25,8 +25,9 @@ def test_the_four_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = json.dumps(prediction.draw_rows(**DATA, run_id=RUN["run_id"])["row_ids"])
     predicted = prediction.predict_rows(**DATA, **RUN, model="digits", row_ids=drawn)
     districts = "data/seoul_districts.csv"
-    found = weather.collect(**RUN, now=RUN["run_after"], districts=districts)
-    merged = weather.preprocess(raw=found["raw"], districts=districts)
+    weather.collect(**RUN, now=RUN["run_after"], districts=districts)
+    merged = weather.preprocess(**RUN, districts=districts)
+    assert not _weather_raw.unfinished(districts)
     rebuilt = weather.rebuild(districts=districts)
     assert (rebuilt["runs"], rebuilt["rows"]) == (1, 25)
     assert UPath(predicted["file"]).read_text(encoding="utf-8").count(version) == 5

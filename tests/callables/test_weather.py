@@ -23,7 +23,7 @@ from servers import KEY, Kma, kma_answer, kma_items
 from trees import tree
 from werkzeug import Response
 
-from callables import _kma, _weather_csv, _weather_raw, _weather_rows, weather
+from callables import _kma, _weather_ask, _weather_csv, _weather_raw, _weather_rows, weather
 from callables._districts import cell_of, read_districts
 from callables._files import PROJECT_ROOT
 from callables._kma_sample import sample_items
@@ -45,9 +45,15 @@ def collect(**run: Any) -> dict:
     return weather.collect(**{"districts": DISTRICTS, **RUN, **run})
 
 
+def preprocess(**run: Any) -> dict:
+    known = ("districts", "run_id", "run_after", "keep_raw_days", "database")
+    given = {"districts": DISTRICTS, **RUN, **run}
+    return weather.preprocess(**{name: given[name] for name in known if name in given})
+
+
 def collect_and_preprocess(**run: Any) -> dict:
-    found = collect(**run)
-    return weather.preprocess(raw=found["raw"], districts=run.get("districts", DISTRICTS))
+    collect(**run)
+    return preprocess(**run)
 
 
 @pytest.fixture(autouse=True)
@@ -400,8 +406,9 @@ def test_latest_does_not_go_back_when_an_old_run_is_cleared(output: Path) -> Non
 def test_districts_without_the_hour_are_named_and_the_others_written(output: Path) -> None:
     found = collect()
     (Path(found["raw"]) / "60-127.json.gz").unlink()
-    with pytest.raises(ValueError, match="no answer in .* for: Jongno-gu, Jung-gu; clear `collect`"):
-        weather.preprocess(raw=found["raw"], districts=DISTRICTS)
+    message = "no answer for 2026-01-01 11:00 yet for: Jongno-gu, Jung-gu; the other 23 districts are written"
+    with pytest.raises(AirflowFailException, match=message):
+        preprocess()
     assert 0 < len(rows_of(output / "weather" / "latest.csv")) < 25
 
 
@@ -509,8 +516,8 @@ def test_a_service_that_is_away_is_not_asked_for_each_cell(kma: Kma, output: Pat
     kma.fault = lambda asked, request: Response("", 500)
     with pytest.raises(RuntimeError, match="14 of 14 cells did not arrive") as error:
         collect()
-    assert len(kma.requests) == weather.GIVE_UP_AFTER * _kma.ATTEMPTS
-    assert str(error.value).count("not asked: the service is away") == 14 - weather.GIVE_UP_AFTER
+    assert len(kma.requests) == _weather_ask.GIVE_UP_AFTER * _kma.ATTEMPTS
+    assert str(error.value).count("not asked: the service is away") == 14 - _weather_ask.GIVE_UP_AFTER
 
 
 @pytest.mark.parametrize("code", ["10", "11", "12", "20", "21", "22", "30", "31", "32", "33"])
@@ -570,7 +577,7 @@ def test_an_hour_that_the_service_has_no_more_is_noted_and_the_others_are_writte
     late = {"now": "2026-01-03T10:00:00+09:00"}
     found = collect(**late)
     assert len(found["gone"]) == 3
-    result = weather.preprocess(raw=found["raw"], districts=DISTRICTS)
+    result = preprocess()
     assert (result["rows"] + result["missing"], result["missing"]) == (25, 6)
     missing = rows_of(output / "weather" / "missing" / "2026-01.csv")
     assert {row["reason"] for row in missing} == {"KMA no longer has the forecast of 2026-01-01 09:30"}
@@ -584,7 +591,7 @@ def test_an_hour_that_the_service_has_no_more_is_noted_and_the_others_are_writte
     kma.now = None
     collect_and_preprocess(run_id="another")
     assert not (output / "weather" / "missing" / "2026-01.csv").exists()
-    weather.preprocess(raw=found["raw"], districts=DISTRICTS)
+    preprocess()
     assert not (output / "weather" / "missing" / "2026-01.csv").exists()
 
 
@@ -643,13 +650,12 @@ def test_every_column_is_described_and_what_a_number_means_has_a_unit() -> None:
 
 def test_raw_answers_are_kept_as_they_came_for_as_many_days_as_said(kma: Kma, output: Path) -> None:
     for day in (1, 2, 3):
-        found = collect(
-            run_id=f"day {day}", run_after=f"2026-01-0{day}T01:00:00+00:00", now="2026-01-03T01:00:00+00:00"
-        )
+        run = {"run_id": f"day {day}", "run_after": f"2026-01-0{day}T01:00:00+00:00"}
+        found = collect(**run, now="2026-01-03T01:00:00+00:00")
         raw = _weather_raw.read(_weather_raw.path_of(Path(found["raw"]), (60, 127)))
         assert raw is not None
         assert json.loads(raw.answer) == kma_answer(kma_items(f"2026010{day}0930", 60, 127))
-        weather.preprocess(raw=found["raw"], districts=DISTRICTS, keep_raw_days=1)
+        preprocess(**run, keep_raw_days=1)
     days = sorted(path.name for path in (output / "weather" / "raw").iterdir())
     assert days == ["date=2026-01-02", "date=2026-01-03"]
 
@@ -683,14 +689,15 @@ def test_history_can_be_made_anew_from_the_raw_answers_with_the_same_bytes(kma: 
 
 
 def test_two_writers_at_once_lose_nothing(output: Path) -> None:
-    folders = [
-        collect(run_id=f"run {hour}", run_after=f"2026-01-01T{hour:02}:00:00+00:00")["raw"]
+    runs = [
+        {"districts": DISTRICTS, "run_id": f"run {hour}", "run_after": f"2026-01-01T{hour:02}:00:00+00:00"}
         for hour in range(8)
     ]
-    code = "import sys; from callables import weather; weather.preprocess(raw=sys.argv[1], districts=sys.argv[2])"
+    for run in runs:
+        collect(**run)
+    code = "import json, sys; from callables import weather; weather.preprocess(**json.loads(sys.argv[1]))"
     writers = [
-        subprocess.Popen([sys.executable, "-c", code, folder, DISTRICTS], cwd=PROJECT_ROOT)
-        for folder in folders
+        subprocess.Popen([sys.executable, "-c", code, json.dumps(run)], cwd=PROJECT_ROOT) for run in runs
     ]
     assert [writer.wait() for writer in writers] == [0] * 8
     assert len(rows_of(output / "weather" / "Jongno-gu" / "2026-01.csv")) == 8
@@ -843,9 +850,10 @@ def test_a_spoilt_csv_is_named_and_comes_back(kma: Kma, output: Path, how: str) 
     path = output / "weather" / "Jongno-gu" / "2026-01.csv"
     good = path.read_bytes()
     path.write_bytes(good[:-60] if how == "cut" else good.decode("utf-8-sig").encode("cp949"))
-    with pytest.raises(ValueError, match="Jongno-gu/2026-01.csv is spoilt .*weather rebuild"):
+    with pytest.raises(AirflowFailException, match="Jongno-gu/2026-01.csv is spoilt .*weather rebuild"):
         collect_and_preprocess()
     weather.rebuild(districts=DISTRICTS)
+    preprocess()  # clears, as a person would, what failed
     after = tree(output)
     assert {name for name in after if name not in before} == {"weather/Jongno-gu/2026-01.csv.spoilt"}
     assert all(after[name] == data for name, data in before.items())
@@ -881,6 +889,121 @@ def test_a_districts_file_of_a_korean_excel_says_what_to_do(tmp_path: Path) -> N
 
 
 def test_keeping_raw_answers_for_no_day_is_refused(output: Path) -> None:
-    found = collect()
+    collect()
     with pytest.raises(AirflowFailException, match="keep_raw_days is 0; it must be 1 or more"):
-        weather.preprocess(raw=found["raw"], districts=DISTRICTS, keep_raw_days=0)
+        preprocess(keep_raw_days=0)
+
+
+def hour_run(hour: int) -> dict[str, str]:
+    """The run of an hour of 1 January, KST, and when it runs."""
+    at = f"2026-01-01T{hour:02}:00:00+09:00"
+    return {"run_id": f"run {hour}", "run_after": at, "now": at}
+
+
+def unfinished(output: Path) -> list[str]:
+    return sorted(path.name[:13] for path in (output / "weather" / "unfinished").glob("*"))
+
+
+def test_what_a_run_lacks_the_next_one_asks_for(
+    kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kma.fault = lambda asked, _: Response("{") if asked["nx"] == "59" else None
+    for hour in (10, 11):
+        with pytest.raises(RuntimeError, match="3 of 14 cells did not arrive"):
+            collect(**hour_run(hour))
+        with pytest.raises(AirflowFailException, match="no answer for 2026-01-01 1.:00 yet for: ") as failed:
+            preprocess(**hour_run(hour))
+        assert getattr(failed.value, "already_told", False)  # collect's failure went to Slack
+        # What arrived is there at once.
+        assert 0 < len(rows_of(output / "weather" / "latest.csv")) < 25
+    assert unfinished(output) == ["2026-01-01T11", "2026-01-01T12"]
+
+    kma.fault = lambda asked, request: None
+    kma.requests.clear()
+    collect(**hour_run(12))
+    assert len(kma.requests) == 3 + 3 + 14
+    merged = preprocess(**hour_run(12))
+    assert (merged["rows"], merged["late_rows"]) == (25, 50)
+    assert unfinished(output) == []
+    assert len(rows_of(output / "weather" / "Gangseo-gu" / "2026-01.csv")) == 3
+
+    # The runs that failed have nothing left to do when somebody clears them, and change nothing.
+    before = tree(output)
+    kma.requests.clear()
+    for hour in (10, 11):
+        collect_and_preprocess(**hour_run(hour))
+    assert kma.requests == []
+    assert tree(output) == before
+
+
+def test_with_a_new_key_the_hours_that_the_old_one_lost_come_as_well(
+    kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = json.loads(kma.connection) | {"password": "expired"}
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", json.dumps(wrong))
+    for hour in (10, 11):
+        with pytest.raises(AirflowFailException, match="KMA 30"):
+            collect(**hour_run(hour))
+        with pytest.raises(AirflowFailException, match="the other 0 districts are written"):
+            preprocess(**hour_run(hour))
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", kma.connection)
+    collect_and_preprocess(**hour_run(12))
+    rows = rows_of(output / "weather" / "Jongno-gu" / "2026-01.csv")
+    assert [row["forecast_at"][11:13] for row in rows] == ["11", "12", "13"]
+    assert [row["base_at"][11:16] for row in rows] == ["09:30", "10:30", "11:30"]
+
+
+def test_an_hour_that_nobody_could_have_is_noted_by_a_later_run(kma: Kma, output: Path) -> None:
+    kma.lost = {"202601010930", "202601010830", "202601011030"}
+    with pytest.raises(RuntimeError):
+        collect(**hour_run(10))
+    kma.now = kst("2026-01-02T12:00:00")
+    run = {"run_id": "next day", "run_after": "2026-01-02T12:00:00+09:00", "now": "2026-01-02T12:00:00+09:00"}
+    collect_and_preprocess(**run)
+    missing = rows_of(output / "weather" / "missing" / "2026-01.csv")
+    assert {row["forecast_at"] for row in missing} == {"2026-01-01T11:00:00+09:00"}
+    assert len(missing) == 25
+    assert unfinished(output) == []
+
+
+def test_help_for_earlier_runs_never_fails_a_run(kma: Kma, output: Path) -> None:
+    kma.fault = lambda asked, _: Response("{") if asked["base_time"] == "0930" else None
+    with pytest.raises(RuntimeError):
+        collect(**hour_run(10))
+    for name in ("code 01", "429", "page with 200"):
+        kma.fault = lambda asked, request, name=name: (
+            FAULTS[name](asked, request) if asked["base_time"] in ("0830", "0930") else None
+        )
+        assert collect_and_preprocess(**hour_run(13))["rows"] == 25
+        assert unfinished(output) == ["2026-01-01T11"]
+    quota = Response(json.dumps(kma_answer([], "22", "LIMITED NUMBER OF SERVICE REQUESTS EXCEEDS")))
+    kma.fault = lambda asked, _: quota if asked["base_time"] in ("0830", "0930") else None
+    kma.requests.clear()
+    assert collect_and_preprocess(**hour_run(14))["rows"] == 25
+    assert len(kma.requests) == 14 + 1  # and it does not go on asking
+
+
+def test_made_up_weather_is_no_help(kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kma.fault = lambda asked, _: Response("{") if asked["nx"] == "59" else None
+    with pytest.raises(RuntimeError):
+        collect(**hour_run(10))
+    monkeypatch.delenv("AIRFLOW_CONN_KMA_API")
+    assert collect_and_preprocess(**hour_run(11))["late_rows"] == 25 - 6
+    assert unfinished(output) == ["2026-01-01T11"]
+
+
+def test_notes_of_unfinished_runs_that_are_none_or_of_others_do_no_harm(kma: Kma, output: Path) -> None:
+    folder = output / "weather" / "unfinished"
+    folder.mkdir(parents=True)
+    notes = ["", "{", "[]", '{"run_id": 1}']
+    notes.append(json.dumps({"run_id": "x", "run_after": "yesterday", "districts": DISTRICTS}))
+    busan = {"run_id": "b", "run_after": "2026-01-01T00:00:00+09:00", "districts": "data/busan.csv"}
+    notes.append(json.dumps(busan))
+    for number, note in enumerate(notes):
+        (folder / f"2026-01-01T01-{number}.json").write_text(note, encoding="utf-8")
+    assert collect_and_preprocess(**hour_run(10))["rows"] == 25
+    assert len(kma.requests) == 14
+    assert len(unfinished(output)) == len(notes)
+    late = {"run_id": "late", "run_after": "2026-03-01T10:00:00+09:00", "now": "2026-03-01T10:00:00+09:00"}
+    collect_and_preprocess(**late)
+    assert unfinished(output) == []  # as old as the raw answers that are removed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from airflow.sdk.exceptions import AirflowFailException
 from databases import PASSWORD, Database, database, missing_programs
 
 from callables import _weather_rows, _weather_sql, weather
@@ -54,8 +56,9 @@ def engine(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
 
 def run(hour: int, **more: Any) -> dict:
     at = f"2026-01-01T{hour:02}:00:00+09:00"
-    found = weather.collect(districts=DISTRICTS, run_id=f"run {hour}", run_after=at, now=at)
-    return weather.preprocess(raw=found["raw"], districts=DISTRICTS, database="weather_db", **more)
+    own = {"districts": DISTRICTS, "run_id": f"run {hour}", "run_after": at}
+    weather.collect(**own, now=at)
+    return weather.preprocess(**own, database="weather_db", **more)
 
 
 def table_of(engine: sa.Engine) -> list[dict[str, Any]]:
@@ -123,21 +126,18 @@ def test_the_newest_wins_in_whatever_order_rows_come(engine: sa.Engine, seed: in
 def test_several_writers_at_once_lose_nothing(engine: sa.Engine, output: Path) -> None:
     hours = range(4, 8)
     at = {hour: f"2026-01-01T{hour:02}:00:00+09:00" for hour in hours}
-    folders = [
-        weather.collect(districts=DISTRICTS, run_id=f"run {hour}", run_after=at[hour], now=at[hour])["raw"]
-        for hour in hours
-    ]
+    runs = [{"districts": DISTRICTS, "run_id": f"run {hour}", "run_after": at[hour]} for hour in hours]
+    for own in runs:
+        weather.collect(**own, now=own["run_after"])
     code = (
-        "import sys; from callables import weather;"
-        "weather.preprocess(raw=sys.argv[1], districts=sys.argv[2], database='weather_db')"
+        "import json, sys; from callables import weather;"
+        "weather.preprocess(**json.loads(sys.argv[1]), database='weather_db')"
     )
     writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, folder, DISTRICTS], cwd=PROJECT_ROOT, env={**os.environ}
-        )
-        for folder in folders
+        subprocess.Popen([sys.executable, "-c", code, json.dumps(own)], cwd=PROJECT_ROOT, env={**os.environ})
+        for own in runs
     ]
-    assert [writer.wait() for writer in writers] == [0] * len(folders)
+    assert [writer.wait() for writer in writers] == [0] * len(runs)
     assert [as_csv(row) for row in table_of(engine)] == csv_rows(output)
 
 
@@ -157,9 +157,11 @@ def test_a_connection_that_cannot_be_used_says_what_to_do(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(
-        ValueError, match="there is no connection 'weather_db'; make it: AIRFLOW_CONN_WEATHER_DB"
+        AirflowFailException, match="there is no connection 'weather_db'; make it: AIRFLOW_CONN_WEATHER_DB"
     ):
         run(9)
     monkeypatch.setenv(NAME, '{"conn_type": "http", "host": "127.0.0.1"}')
-    with pytest.raises(ValueError, match="is of type 'http'; it must be one of postgres, mysql, sqlite"):
+    with pytest.raises(
+        AirflowFailException, match="is of type 'http'; it must be one of postgres, mysql, sqlite"
+    ):
         run(9)

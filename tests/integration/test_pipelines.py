@@ -141,7 +141,10 @@ def test_a_run_that_fails_never_shows_the_key(running: Running, fault: str) -> N
     path = f"/dags/collect_failing/dagRuns/{run['dag_run_id']}/taskInstances/collect"
     shown = [running.log(run, "collect"), *running.slack.messages, json.dumps(running.api.get(path))]
     assert "KMA " in shown[0]
-    assert len(running.slack.messages) == 1
+    assert len(running.slack.messages) == 1  # collect's, not that of preprocess, which fails with it
+    assert running.tasks(run) == {"collect": "failed", "preprocess": "failed"}
+    shown.append(running.log(run, "preprocess"))
+    assert "the other 0 districts are written" in shown[-1]
     for secret in (KEY, quote(KEY), KEY[:12]):
         assert not [text for text in shown if secret in text]
         places = {**tree(running.output), **tree(running.instance.home / "logs")}

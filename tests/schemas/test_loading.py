@@ -87,12 +87,11 @@ def test_the_four_pipelines_are_as_the_mission_says() -> None:
     }
     for dag in dags.values():
         assert (str(dag.timezone), dag.catchup) == ("Asia/Seoul", False)
-        # A weather run that waits for the service must not hold up the hours after it.
-        assert dag.max_active_runs == (6 if dag.dag_id == "collect_weather" else 1)
+        assert dag.max_active_runs == 1
         for task in dag.tasks:
             assert task.on_failure_callback
             assert task.execution_timeout is not None
-            assert task.retries == (6 if task.task_id == "collect" else 2)
+            assert task.retries == (3 if task.task_id == "collect" else 2)
             assert task.doc_md
     assert type(dags["promote_model"].get_task("choose")).__name__ == "BranchPythonOperator"
 
