@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+PRECONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict")  # S3's words for a lost race
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -24,7 +25,10 @@ def project_path(location: str) -> UPath:
 
     if location.startswith("file://"):
         location = location.removeprefix("file://")
-    return UPath(location) if _URL.match(location) else UPath(PROJECT_ROOT / Path(location).expanduser())
+    if _URL.match(location):
+        # What another worker wrote a moment ago must be seen: listings are not remembered.
+        return UPath(location, use_listings_cache=False)
+    return UPath(PROJECT_ROOT / Path(location).expanduser())
 
 
 def output_path(*parts: str) -> UPath:
@@ -73,6 +77,57 @@ def write_atomic(path: Path | UPath, data: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
+
+
+def read_whole(path: Path | UPath) -> bytes:
+    """Return a file's content as it is at one moment, also while others replace it.
+
+    On object storage in one request: opening and then reading it would fail in between.
+    """
+    return path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
+
+
+class ChangedError(Exception):
+    """Somebody else has written the file since it was read."""
+
+
+def read_with_tag(path: UPath) -> tuple[bytes | None, str]:
+    """Return a file's content, None where there is none, and a tag for ``write_if_unchanged``."""
+    try:
+        if _is_s3(path):
+            # The tag first: if the file changes in between, the tag is too old, and nothing gets lost.
+            tag = path.fs.info(path.path)["ETag"]
+            return read_whole(path), tag
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None, ""
+    return data, sha256(data)
+
+
+def write_if_unchanged(path: UPath, data: bytes, tag: str) -> None:
+    """Write ``data`` to ``path`` if it still is what ``read_with_tag`` saw; ChangedError otherwise.
+
+    S3 compares and writes in one request (If-Match). Elsewhere two requests do; on local disk the caller
+    holds a lock, which makes them one.
+    """
+    if not _is_s3(path):
+        if read_with_tag(path)[1] != tag:
+            raise ChangedError(str(path))
+        write_atomic(path, data)
+        return
+    bucket, _, key = path.path.partition("/")
+    condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+    try:
+        path.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
+    except OSError as error:
+        answer = getattr(error.__cause__, "response", {})
+        if isinstance(error, FileExistsError) or answer.get("Error", {}).get("Code") in PRECONDITION_FAILED:
+            raise ChangedError(str(path)) from None
+        raise
+
+
+def _is_s3(path: UPath) -> bool:
+    return getattr(path, "protocol", "") in ("s3", "s3a")
 
 
 def remove_leftovers(folder: Path | UPath) -> None:

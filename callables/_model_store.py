@@ -7,7 +7,8 @@
     history.jsonl        one line per verdict
 
 A version never changes once it can be seen. The pointer moves last, and only if it still points to what the
-mover compared against.
+mover compared against. ``metadata.json`` and ``champion.json`` carry a checksum of themselves, the model's is
+in its metadata: what a disk or a hand has changed is noticed before it is used.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ import io
 import json
 import logging
 import shutil
+import time
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callables._files import (
+    ChangedError,
     is_local,
     output_path,
+    read_whole,
+    read_with_tag,
     relative_to_project,
     safe_name,
     sha256,
     sync_folder,
     to_json,
-    write_atomic,
+    write_if_unchanged,
     write_synced,
 )
 
@@ -39,7 +45,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAGING = ".staging-"
+PRUNED = ".pruned-"
 LOCK_TIMEOUT_S = 60
+APPEND_TRIES = 20  # on object storage, where another may have written first
+LEFT_AFTER = timedelta(days=1)  # what is half done for so long will never be finished
+
+
+MOVES = ("promoted", "rolled back")  # the verdicts that moved the pointer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model to predict with; ``problem`` says why it is not the one that it should be."""
+
+    version: str
+    model: Any
+    problem: str = ""
 
 
 class ModelStoreError(Exception):
@@ -56,9 +77,11 @@ class ModelStore:
         self.name = name
         self.root: UPath = output_path("models", name)
 
+    # --- versions ---
+
     def folder(self, version: str) -> UPath:
         """Return the folder of one version; a text that is no version's name is refused."""
-        if safe_name(version) != version:
+        if not version or safe_name(version) != version:
             raise ModelStoreError(
                 f"model {self.name!r} has no version {version!r}: that is not a version's name"
             )
@@ -69,20 +92,29 @@ class ModelStore:
         folder = self.root / "versions"
         if not folder.exists():
             return []
-        names = (path.name for path in folder.iterdir() if path.name[:1] != "." and path.name >= since)
-        return sorted(name for name in names if (self.folder(name) / "metadata.json").exists())
+        names = (path.parent.name for path in folder.glob("*/metadata.json"))
+        return sorted(name for name in names if name[:1] != "." and name >= since)
 
     def metadata(self, version: str) -> dict[str, Any]:
         """Return the record of one version; ModelStoreError, listing those there are, if it has none."""
+        path = self.folder(version) / "metadata.json"
         try:
-            return json.loads((self.folder(version) / "metadata.json").read_text(encoding="utf-8"))
+            record = _unseal(read_whole(path))
         except FileNotFoundError:
             known = ", ".join(self.versions()[-10:]) or "none"
             raise ModelStoreError(
                 f"model {self.name!r} has no version {version!r}; the newest are: {known}"
             ) from None
         except ValueError as error:
-            raise ModelStoreError(f"metadata of {self.name} {version} is not JSON: {error}") from error
+            raise ModelStoreError(
+                f"{relative_to_project(path)} is spoilt ({error}); promote another version"
+            ) from None
+        if record.get("version") != version:
+            raise ModelStoreError(
+                f"{relative_to_project(path)} is the record of {record.get('version')!r}; "
+                "promote another version"
+            )
+        return record
 
     def find(self, run_id: str, run_after: datetime, inputs: str) -> str | None:
         """Return the version that this run already made from the same ``inputs`` (a hash), if it did.
@@ -91,7 +123,11 @@ class ModelStore:
         """
         since = _stamp(run_after)
         for version in reversed(self.versions(since)):
-            metadata = self.metadata(version)
+            try:
+                metadata = self.metadata(version)
+            except ModelStoreError as error:
+                log.error("%s", error)
+                continue
             if (metadata["run_id"], metadata["inputs"]) == (run_id, inputs):
                 return version
         return None
@@ -109,12 +145,11 @@ class ModelStore:
         data = buffer.getvalue()
         digest = sha256(data)
         version = f"{_stamp(made_at)}-{digest[:8]}"
-        record = to_json({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
+        record = _seal({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
         target = self.folder(version)
         if is_local(target):
             self._publish(Path(str(target)), data, record, metadata["run_id"])
-        else:
-            target.mkdir(parents=True, exist_ok=True)
+        elif not (target / "metadata.json").exists():
             (target / "model.joblib").write_bytes(data)
             (target / "metadata.json").write_bytes(record)
         return version
@@ -134,13 +169,19 @@ class ModelStore:
         sync_folder(target.parent)
 
     def load(self, version: str) -> Any:
-        """Return the model of a version. Its SHA-256 is checked first: loading a joblib file runs code."""
+        """Return the model of a version. Its SHA-256 is checked first: loading a joblib file runs code.
+
+        A model that another scikit-learn than the installed one has made is loaded, with a warning.
+        """
+        import warnings
+        from importlib.metadata import version as installed_version
+
         import joblib
 
         metadata = self.metadata(version)
         path = self.folder(version) / "model.joblib"
         try:
-            data = path.read_bytes()
+            data = read_whole(path)
         except FileNotFoundError:
             raise ModelStoreError(
                 f"{relative_to_project(path)} is missing; promote another version"
@@ -150,108 +191,238 @@ class ModelStore:
                 f"{relative_to_project(path)} is not what was saved (its SHA-256 is not in metadata.json); "
                 "it was not loaded; promote another version"
             )
+        made_with = metadata.get("libraries", {}).get("scikit-learn")
+        installed = installed_version("scikit-learn")
+        if made_with and made_with != installed:
+            log.warning(
+                "%s %s was made with scikit-learn %s, and %s is installed: its predictions may differ; "
+                "run train_model again",
+                *(self.name, version, made_with, installed),
+            )
         try:
-            return joblib.load(io.BytesIO(data))
+            with warnings.catch_warnings():
+                # Told above, once and not for each part of the model.
+                warnings.filterwarnings("ignore", module="sklearn", message="Trying to unpickle")
+                return joblib.load(io.BytesIO(data))
         except Exception as error:  # whatever a library of another version raises
             raise ModelStoreError(
                 f"{self.name} {version} cannot be loaded by the installed libraries "
                 f"({type(error).__name__}: {error}); it was made with {metadata.get('libraries')}"
             ) from error
 
+    # --- the champion ---
+
     def champion(self) -> dict[str, Any] | None:
         """Return what ``champion.json`` says, or None before the first promotion."""
+        return self._pointer()[0]
+
+    def _pointer(self) -> tuple[dict[str, Any] | None, str]:
+        """Return the pointer, and a tag that tells whether it has moved since."""
         path = self.root / "champion.json"
+        data, tag = read_with_tag(path)
+        if data is None:
+            return None, tag
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise ModelStoreError(
-                f"{relative_to_project(path)} is not JSON ({error}); trigger promote_model with a version"
-            ) from error
+            pointer = _unseal(data)
+            names = [pointer["version"], *filter(None, [pointer["previous"]])]
+            if any(not isinstance(name, str) or safe_name(name) != name for name in names):
+                raise ValueError("it names no version")
+        except (ValueError, KeyError) as error:
+            raise SpoiltPointerError(
+                f"{relative_to_project(path)} is spoilt ({error}); trigger promote_model with a version", tag
+            ) from None
+        return pointer, tag
 
     def usable_pointer(self) -> dict[str, Any] | None:
         """Return the champion's pointer, or None where there is none or it cannot be read: then say so."""
+        return self._usable_pointer()[0]
+
+    def _usable_pointer(self) -> tuple[dict[str, Any] | None, str]:
         try:
-            return self.champion()
-        except ModelStoreError as error:
+            return self._pointer()
+        except SpoiltPointerError as error:
             log.error("%s; going on as if there were no champion", error)
-            return None
+            return None, error.tag
 
-    def load_champion(self) -> tuple[str, Any] | None:
-        """Return (version, model) of the champion, or None before the first promotion.
+    def load_champion(self) -> Loaded | None:
+        """Return the champion, loaded; None before the first promotion.
 
-        A broken champion falls back to the one before it, with an error in the log.
+        A champion that is broken falls back to the one before it, and a pointer that is gone or broken to
+        what the history says was promoted last: with an error in the log, and ``problem`` set. Raises
+        ModelStoreError when nothing of these can be used.
         """
-        champion = self.champion()
-        if champion is None:
-            return None
+        problems: list[str] = []
+        for version in self._champions(problems):
+            try:
+                model = self.load(version)
+            except ModelStoreError as error:
+                problems.append(f"{version} cannot be used: {error}")
+                continue
+            if problems:
+                log.error("%s; using %s instead", "; ".join(problems), version)
+            return Loaded(version, model, "; ".join(problems))
+        if problems:
+            raise ModelStoreError("; ".join(problems))
+        return None
+
+    def _champions(self, problems: list[str]) -> list[str]:
+        """Return the champion and the one before it; add to ``problems`` what is wrong with the pointer."""
         try:
-            return champion["version"], self.load(champion["version"])
+            pointer = self.champion()
         except ModelStoreError as error:
-            previous = champion["previous"]
-            if previous is None:
-                raise
-            log.error(
-                "champion %s cannot be used: %s; using %s instead", champion["version"], error, previous
-            )
-            return previous, self.load(previous)
+            problems.append(str(error))
+            pointer = None
+        if pointer is not None:
+            return list(filter(None, [pointer["version"], pointer["previous"]]))
+        moved = [entry["version"] for entry in self.history() if entry["verdict"] in MOVES]
+        if moved and not problems:
+            problems.append(f"{relative_to_project(self.root / 'champion.json')} is gone")
+        return list(dict.fromkeys(reversed(moved)))[:2]
 
     def promote(
-        self, version: str, *, expect: str | None, run_id: str, reason: str, verdict: str = "promoted"
+        self,
+        version: str,
+        *,
+        expect: str | None,
+        run_id: str,
+        reason: str,
+        verdict: str = "promoted",
+        details: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Make ``version`` the champion, if the champion still is ``expect``, and return the new pointer.
 
-        A second call of the same run changes nothing. Raises ModelStoreError when somebody else moved the
-        pointer in between, or when the version is not whole.
+        A second call of the same run changes nothing. ``details`` go into the history beside the reason.
+        Raises ModelStoreError when somebody else moved the pointer in between, or when the version is not
+        whole.
         """
         metadata = self.metadata(version)
         with self._locked():
-            current = self.usable_pointer()
+            current, tag = self._usable_pointer()
             current_version = current["version"] if current else None
+            moved = ModelStoreError(
+                f"the champion of {self.name} is no longer {expect}, as when they were compared; "
+                "clear `compare` to compare again"
+            )
             if current is not None and current_version == version:
                 pointer = current
             elif current_version != expect:
-                raise ModelStoreError(
-                    f"the champion of {self.name} is {current_version}, not {expect} as when they were "
-                    "compared; clear `compare` to compare again"
-                )
+                raise moved
             else:
                 pointer = {
                     "version": version,
                     "previous": current_version,
-                    "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "promoted_at": _now(),
                     "run_id": run_id,
                     "reason": reason,
                     "metrics": metadata["metrics"],
                 }
-                write_atomic(self.root / "champion.json", to_json(pointer))
-            self._append({"verdict": verdict, "version": version, "run_id": run_id, "reason": reason})
+                try:
+                    write_if_unchanged(self.root / "champion.json", _seal(pointer), tag)
+                except ChangedError:
+                    raise moved from None
+            line = {"verdict": verdict, "version": version, "run_id": run_id, "reason": reason}
+            self._append({**(details or {}), **line})
         return pointer
 
-    def record_kept(self, version: str, *, run_id: str, reason: str) -> None:
-        """Write into the history that ``version`` did not become the champion, and why."""
+    # --- the history ---
+
+    def record(self, verdict: str, version: str, *, run_id: str, reason: str, **details: Any) -> None:
+        """Write a verdict that moves no pointer into the history: ``kept``, say, and why."""
         with self._locked():
-            self._append({"verdict": "kept", "version": version, "run_id": run_id, "reason": reason})
+            self._append(
+                {**details, "verdict": verdict, "version": version, "run_id": run_id, "reason": reason}
+            )
 
     def history(self) -> list[dict[str, Any]]:
-        """Return all verdicts, oldest first."""
-        path = self.root / "history.jsonl"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        """Return all verdicts, oldest first; a line that is none is left out, with a warning."""
+        data, _ = read_with_tag(self.root / "history.jsonl")
+        return [entry for _, entry in self._lines(data) if entry is not None]
+
+    def _lines(self, data: bytes | None) -> list[tuple[bytes, dict[str, Any] | None]]:
+        """Return each line of a history as it stands, and what it says; None where it is spoilt."""
+        found: list[tuple[bytes, dict[str, Any] | None]] = []
+        for number, line in enumerate((data or b"").splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                entry["run_id"], entry["version"], entry["verdict"]
+            except (ValueError, KeyError, TypeError):
+                log.warning("%s/history.jsonl, line %d is spoilt; it is kept as it is", self.root, number)
+                entry = None
+            found.append((line, entry))
+        return found
 
     def _append(self, verdict: dict[str, Any]) -> None:
-        entries = self.history()
-        # One line a run and version, however often the run's tasks are cleared.
-        if any(
-            (entry["run_id"], entry["version"]) == (verdict["run_id"], verdict["version"])
-            for entry in entries
-        ):
+        path = self.root / "history.jsonl"
+        for number in range(APPEND_TRIES):
+            data, tag = read_with_tag(path)
+            lines = self._lines(data)
+            known = {_key(entry) for _, entry in lines if entry is not None}
+            fresh = []
+            # A promotion whose task was killed before it could write its line.
+            if (left := self.usable_pointer()) and _key(left) not in {*known, _key(verdict)}:
+                told = {name: left.get(name) for name in ("version", "run_id", "reason")}
+                fresh.append({"at": left.get("promoted_at"), "verdict": "promoted", **told})
+            # One line a run and version, however often the run's tasks are cleared.
+            if _key(verdict) not in known:
+                fresh.append({"at": _now(), **verdict})
+            if not fresh:
+                return None
+            texts = [json.dumps(one, sort_keys=True, ensure_ascii=False).encode() for one in fresh]
+            try:
+                return write_if_unchanged(path, b"\n".join([*(line for line, _ in lines), *texts, b""]), tag)
+            except ChangedError:
+                time.sleep(0.02 * number)
+        raise ModelStoreError(f"{relative_to_project(path)} is written by too many at once; try again")
+
+    # --- cleaning up ---
+
+    def prune(self, keep: int, *, run_id: str) -> list[str]:
+        """Remove all versions but the newest ``keep``, the champion and the one before it; return them.
+
+        What kills left half done a day ago or earlier goes, too. Raises ModelStoreError, and removes
+        nothing, while ``champion.json`` cannot be read: nobody could tell what to protect.
+        """
+        if keep < 1:
+            raise ValueError(f"keep is {keep}; it must be 1 or more")
+        with self._locked():
+            pointer = self.champion() or {}
+            protected = {pointer.get("version"), pointer.get("previous")}
+            removed = [name for name in self.versions()[:-keep] if name not in protected]
+            for version in removed:
+                self._remove(version)
+            self._remove_leftovers()
+            for version in removed:
+                self._append({"verdict": "pruned", "version": version, "run_id": run_id, "reason": "old"})
+        return removed
+
+    def _remove(self, version: str) -> None:
+        """Remove a version so that nobody ever sees a part of it."""
+        folder = self.folder(version)
+        if is_local(folder):
+            path = Path(str(folder))
+            hidden = path.with_name(f"{PRUNED}{version}")
+            path.rename(hidden)
+            shutil.rmtree(hidden)
+        else:
+            (folder / "metadata.json").unlink()  # without it there is no version
+            folder.fs.rm(folder.path, recursive=True)
+
+    def _remove_leftovers(self) -> None:
+        folder = self.root / "versions"
+        if not folder.exists():
             return
-        entries.append({"at": datetime.now(UTC).isoformat(timespec="seconds"), **verdict})
-        lines = "".join(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n" for entry in entries)
-        write_atomic(self.root / "history.jsonl", lines.encode())
+        limit = datetime.now(UTC) - LEFT_AFTER
+        whole = set(self.versions())
+        for path in list(folder.iterdir()):
+            if is_local(path):
+                local = Path(str(path))
+                left = path.name.startswith(PRUNED) or (
+                    path.name.startswith(STAGING) and local.stat().st_mtime < limit.timestamp()
+                )
+                if left:
+                    shutil.rmtree(local, ignore_errors=True)
+            elif path.name not in whole and path.name < _stamp(limit):
+                path.fs.rm(path.path, recursive=True)
 
     def _locked(self) -> AbstractContextManager[Any]:
         if not is_local(self.root):
@@ -260,6 +431,40 @@ class ModelStore:
 
         Path(str(self.root)).mkdir(parents=True, exist_ok=True)
         return FileLock(str(self.root / ".lock"), timeout=LOCK_TIMEOUT_S)
+
+
+class SpoiltPointerError(ModelStoreError):
+    """``champion.json`` is there and cannot be used; ``tag`` is for replacing it."""
+
+    def __init__(self, text: str, tag: str) -> None:
+        """Keep the tag."""
+        super().__init__(text)
+        self.tag = tag
+
+
+def _seal(record: dict[str, Any]) -> bytes:
+    """Return a record as JSON with a checksum of itself."""
+    return to_json({**record, "checksum": sha256(to_json(record))})
+
+
+def _unseal(data: bytes) -> dict[str, Any]:
+    """Return the record; ValueError if it is none, or not what was sealed. One without a checksum passes."""
+    record = json.loads(data)
+    if not isinstance(record, dict):
+        raise ValueError("it is no JSON object")
+    checksum = record.pop("checksum", None)
+    if checksum is not None and checksum != sha256(to_json(record)):
+        raise ValueError("its checksum is another")
+    return record
+
+
+def _key(entry: dict[str, Any]) -> tuple[Any, Any, bool]:
+    """Return what tells one line of the history from another."""
+    return entry.get("run_id"), entry.get("version"), entry.get("verdict") == "pruned"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _stamp(moment: datetime) -> str:

@@ -70,7 +70,7 @@ def predict_rows(
         skip(
             f"model {model!r} has no champion yet: train_model makes a challenger, promote_model the champion"
         )
-    version, fitted = found
+    version, fitted = found.version, found.model
     frame, id_column, _ = read_rows(dataset, row_id)
     wanted = json.loads(row_ids)
     drawn = frame.set_index(id_column).loc[wanted]

@@ -113,7 +113,7 @@ def promote(*, comparison: str, run_id: str) -> dict:
 def keep(*, comparison: str, run_id: str) -> dict:
     """Leave the champion in place and write the reason into the history."""
     result = json.loads(comparison)
-    ModelStore(result["model"]).record_kept(result["challenger"], run_id=run_id, reason=result["reason"])
+    ModelStore(result["model"]).record("kept", result["challenger"], run_id=run_id, reason=result["reason"])
     return {"model": result["model"], "champion": result["champion"], "reason": result["reason"]}
 
 

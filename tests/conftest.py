@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from buckets import new_bucket, s3_server
 from pytest_httpserver import HTTPServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,3 +47,26 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "output"
     monkeypatch.setenv("BATCH_OUTPUT", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_settings() -> Iterator[dict[str, str]]:
+    """The environment that names a running S3 server."""
+    with s3_server() as settings:
+        yield settings
+
+
+@pytest.fixture(params=["disk", "memory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where output goes, set up and empty: a local disk by URL, fsspec's memory store, a real S3 server."""
+    if request.param == "disk":
+        found = f"file://{tmp_path}/output"
+    elif request.param == "memory":
+        found = f"memory://{uuid.uuid4().hex}"
+    else:
+        settings = request.getfixturevalue("s3_settings")
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        found = new_bucket(settings)
+    monkeypatch.setenv("BATCH_OUTPUT", found)
+    return found

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from upath import UPath
 
 from callables._files import sha256
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import PRUNED, STAGING, Loaded, ModelStore, ModelStoreError
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["disk", "url", "memory"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ModelStore]:
-    places = {"disk": str(tmp_path), "url": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4().hex}"}
-    place = places[request.param]
-    monkeypatch.setenv("BATCH_OUTPUT", place)
-    yield ModelStore("digits")
+@pytest.fixture
+def store(place: str) -> ModelStore:
+    return ModelStore("digits")
 
 
 def save(store: ModelStore, value: object, run_id: str = "r", hour: int = 0) -> str:
@@ -70,9 +67,12 @@ def test_a_broken_champion_falls_back_to_the_one_before(
     first, second = save(store, "first", hour=1), save(store, "second", hour=2)
     store.promote(first, expect=None, run_id="a", reason="")
     store.promote(second, expect=first, run_id="b", reason="")
-    assert store.load_champion() == (second, "second")
+    assert store.load_champion() == Loaded(second, "second")
     (store.folder(second) / "model.joblib").unlink()
-    assert store.load_champion() == (first, "first")
+    found = store.load_champion()
+    assert found is not None
+    assert (found.version, found.model) == (first, "first")
+    assert f"{second} cannot be used: " in found.problem
     assert f"using {first} instead" in caplog.text
 
 
@@ -88,7 +88,9 @@ def test_a_champion_that_the_installed_libraries_cannot_load_falls_back_too(stor
     store.promote(second, expect=first, run_id="b", reason="")
     with pytest.raises(ModelStoreError, match="cannot be loaded by the installed libraries"):
         store.load(second)
-    assert store.load_champion() == (first, "first")
+    found = store.load_champion()
+    assert found is not None
+    assert (found.version, found.model) == (first, "first")
 
 
 def test_the_pointer_moves_only_from_where_it_was_seen(store: ModelStore) -> None:
@@ -105,7 +107,7 @@ def test_history_has_one_line_per_verdict_however_often_it_is_written(store: Mod
     version = save(store, 1)
     for _ in range(3):
         store.promote(version, expect=None, run_id="a", reason="first")
-        store.record_kept(version, run_id="b", reason="no better")
+        store.record("kept", version, run_id="b", reason="no better")
     assert [entry["verdict"] for entry in store.history()] == ["promoted", "kept"]
 
 
@@ -126,3 +128,196 @@ def test_a_version_is_never_a_path(store: ModelStore, version: str) -> None:
         store.metadata(version)
     with pytest.raises(ModelStoreError, match="that is not a version's name"):
         store.promote(version, expect=None, run_id="r", reason="")
+
+
+def two_champions(store: ModelStore) -> tuple[str, str]:
+    """The one before, and the champion."""
+    first, second = save(store, "first", "a", hour=1), save(store, "second", "b", hour=2)
+    store.promote(first, expect=None, run_id="a", reason="")
+    store.promote(second, expect=first, run_id="b", reason="")
+    return first, second
+
+
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+DAMAGES: dict[str, Callable[[UPath, UPath], object]] = {
+    "a bit flipped": lambda path, other: path.write_bytes(flip(path.read_bytes())),
+    "cut": lambda path, other: path.write_bytes(path.read_bytes()[:-20]),
+    "empty": lambda path, other: path.write_bytes(b""),
+    "gone": lambda path, other: path.unlink(),
+    "swapped": lambda path, other: path.write_bytes(other.read_bytes()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["model.joblib", "metadata.json"])
+def test_a_champion_with_any_damage_is_told_and_the_one_before_predicts(
+    store: ModelStore, name: str, damage: str
+) -> None:
+    first, second = two_champions(store)
+    DAMAGES[damage](store.folder(second) / name, store.folder(first) / name)
+    found = store.load_champion()
+    assert found is not None
+    assert (found.version, found.model) == (first, "first")
+    assert second in found.problem
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_pointer_with_any_damage_is_told_and_the_history_says_who_was_champion(
+    store: ModelStore, damage: str
+) -> None:
+    _, second = two_champions(store)
+    other = ModelStore("other")
+    two_champions(other)
+    history = other.root / "history.jsonl"
+    DAMAGES[damage](store.root / "champion.json", history)
+    found = store.load_champion()
+    assert found is not None
+    assert (found.version, found.model) == (second, "second")
+    assert "champion.json" in found.problem
+    # The way out that the error names.
+    store.promote(second, expect=None, run_id="mended", reason="by hand")
+    assert store.load_champion() == Loaded(second, "second")
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "gone"])
+def test_a_history_with_any_damage_keeps_its_other_lines(
+    store: ModelStore, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, second = two_champions(store)
+    DAMAGES[damage](store.root / "history.jsonl", store.folder(second) / "metadata.json")
+    assert store.load_champion() == Loaded(second, "second")
+    before = (store.root / "history.jsonl").read_bytes()
+    store.record("kept", second, run_id="c", reason="no better")
+    assert (store.root / "history.jsonl").read_bytes().startswith(before)
+    assert store.history()[-1]["verdict"] == "kept"
+
+
+def test_nothing_that_can_be_used_is_an_error_and_no_prediction(store: ModelStore) -> None:
+    first, second = two_champions(store)
+    for version in (first, second):
+        (store.folder(version) / "model.joblib").write_bytes(b"")
+    with pytest.raises(ModelStoreError, match=f"{second} cannot be used.*{first} cannot be used"):
+        store.load_champion()
+
+
+def test_a_model_of_another_scikit_learn_is_reported(
+    store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = {"run_id": "r", "inputs": "i", "metrics": {}, "libraries": {"scikit-learn": "0.1"}}
+    version = store.save("x", metadata, MOMENT)
+    assert store.load(version) == "x"
+    assert "was made with scikit-learn 0.1, and" in caplog.text
+
+
+def test_a_promotion_killed_before_its_line_is_in_the_history_all_the_same(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = save(store, 1, hour=1), save(store, 2, hour=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_append", lambda line: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.promote(first, expect=None, run_id="a", reason="first")
+    store.record("kept", second, run_id="b", reason="no better")
+    assert [(line["verdict"], line["version"]) for line in store.history()] == [
+        ("promoted", first),
+        ("kept", second),
+    ]
+
+
+# fsspec's memory store has no way to compare and write in one.
+in_one_step = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
+
+
+@in_one_step
+@pytest.mark.parametrize("round_", range(3))
+def test_of_many_promoters_at_once_one_wins_and_the_others_know(store: ModelStore, round_: int) -> None:
+    versions = [save(store, number, f"run {number}", hour=number) for number in range(6)]
+    start = threading.Barrier(len(versions))
+    lost = []
+
+    def promote(version: str) -> None:
+        start.wait()
+        try:
+            ModelStore("digits").promote(version, expect=None, run_id=f"of {version}", reason="")
+        except ModelStoreError as error:
+            lost.append(str(error))
+
+    together([lambda version=version: promote(version) for version in versions])
+    pointer = store.champion()
+    assert pointer is not None
+    assert [line["version"] for line in store.history()] == [pointer["version"]]
+    assert len(lost) == len(versions) - 1
+    assert all("clear `compare`" in text for text in lost)
+
+
+@in_one_step
+def test_of_many_that_save_and_write_the_history_at_once_nothing_is_lost(store: ModelStore) -> None:
+    def work(number: int) -> None:
+        own = ModelStore("digits")
+        version = save(own, number, f"run {number}", hour=number)
+        own.record("kept", version, run_id=f"run {number}", reason="")
+
+    together([lambda number=number: work(number) for number in range(8)])
+    assert len(store.versions()) == 8
+    assert sorted(line["run_id"] for line in store.history()) == [f"run {number}" for number in range(8)]
+
+
+def together(calls: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_prune_protects_the_champion_the_one_before_and_the_newest(store: ModelStore) -> None:
+    versions = [save(store, number, f"run {number}", hour=number) for number in range(6)]
+    store.promote(versions[0], expect=None, run_id="a", reason="")
+    store.promote(versions[2], expect=versions[0], run_id="b", reason="")
+    assert store.prune(2, run_id="c") == [versions[1], versions[3]]
+    assert store.versions() == [versions[0], versions[2], versions[4], versions[5]]
+    assert store.prune(2, run_id="c") == []
+    assert [line["version"] for line in store.history() if line["verdict"] == "pruned"] == [
+        versions[1],
+        versions[3],
+    ]
+    names = {path.name for path in (store.root / "versions").iterdir()}
+    assert names == set(store.versions())
+
+
+def test_prune_removes_nothing_while_it_cannot_know_the_champion(store: ModelStore) -> None:
+    two_champions(store)
+    (store.root / "champion.json").write_bytes(b"{")
+    with pytest.raises(ModelStoreError, match="champion.json is spoilt"):
+        store.prune(1, run_id="c")
+    assert len(store.versions()) == 2
+    with pytest.raises(ValueError, match="keep is 0; it must be 1 or more"):
+        store.prune(0, run_id="c")
+
+
+def test_prune_clears_what_kills_left_a_day_ago(store: ModelStore) -> None:
+    version = save(store, 1)
+    versions = store.root / "versions"
+    if store.root.protocol in ("", "file"):
+        old, new, half = (
+            Path(str(versions / name)) for name in (f"{STAGING}old", f"{STAGING}new", f"{PRUNED}x")
+        )
+        for path in (old, new, half):
+            path.mkdir()
+            (path / "model.joblib").write_bytes(b"half")
+        os.utime(old, (0, 0))
+        gone, stays = [old, half], [new]
+    else:
+        old, new = versions / "20200101T000000Z-00000000", versions / "20990101T000000Z-00000000"
+        for path in (old, new):
+            (path / "model.joblib").write_bytes(b"half")
+        gone, stays = [old], [new]
+    assert store.versions() == [version]
+    store.prune(1, run_id="c")
+    assert [path for path in gone if path.exists()] == []
+    assert [path for path in stays if not path.exists()] == []
+    assert store.versions() == [version]

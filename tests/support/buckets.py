@@ -1,0 +1,35 @@
+"""A real S3 server on 127.0.0.1, and buckets in it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+SIGN_IN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextmanager
+def s3_server() -> Iterator[dict[str, str]]:
+    """Run a server; yields the environment by which any AWS client finds it."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield {**SIGN_IN, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    finally:
+        server.stop()
+
+
+def new_bucket(settings: dict[str, str]) -> str:
+    """Make an empty bucket and return its URL."""
+    import boto3
+
+    name = f"b{uuid.uuid4().hex}"
+    with mock.patch.dict(os.environ, settings):
+        boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}"
