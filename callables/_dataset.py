@@ -149,6 +149,7 @@ def _hash64(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def fingerprint(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of a frame's values and column names; equal rows give equal fingerprints."""
-    return sha256(frame.to_csv(index=False, lineterminator="\n").encode())
+def fingerprint(frame: pd.DataFrame, row_id: str) -> str:
+    """Return the SHA-256 of a frame's values and column names; the same rows give it in any order."""
+    text = frame.sort_values(row_id).to_csv(index=False, lineterminator="\n")
+    return sha256(text.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def measure(model: Any, features: pd.DataFrame, target: pd.Series, metrics: list
             raise ValueError(
                 f"metric {metric!r} cannot be measured on the {len(target)} rows held out: {error}"
             ) from error
+        if not math.isfinite(value):
+            raise ValueError(f"metric {metric!r} is {value} on the {len(target)} rows held out")
         values[metric] = value if direction == "maximize" else -value
     return values
 

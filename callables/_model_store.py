@@ -144,7 +144,7 @@ class ModelStore:
         joblib.dump(model, buffer, compress=3)
         data = buffer.getvalue()
         digest = sha256(data)
-        version = f"{_stamp(made_at)}-{digest[:8]}"
+        version = self._free_name(made_at, digest[:8])
         record = _seal({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
         target = self.folder(version)
         if is_local(target):
@@ -153,6 +153,15 @@ class ModelStore:
             (target / "model.joblib").write_bytes(data)
             (target / "metadata.json").write_bytes(record)
         return version
+
+    def _free_name(self, made_at: datetime, digest: str) -> str:
+        """Return the version's name: of two made in one second the second is named after the next."""
+        while True:
+            stamp = _stamp(made_at)
+            same_second = [name for name in self.versions(stamp) if name.startswith(stamp)]
+            if not same_second or f"{stamp}-{digest}" in same_second:
+                return f"{stamp}-{digest}"
+            made_at += timedelta(seconds=1)
 
     def _publish(self, target: Path, data: bytes, record: bytes, run_id: str) -> None:
         # One staging folder a run, so that a try after a kill clears what the kill left.

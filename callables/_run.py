@@ -11,6 +11,16 @@ def seed_of(run_id: str) -> int:
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big")
 
 
+def parse_flag(value: bool | str, name: str) -> bool:
+    """Return a flag that a template may have rendered as text (``True``); ValueError for another text."""
+    known = {"true": True, "false": False, "": False}
+    if isinstance(value, bool):
+        return value
+    if value.strip().lower() not in known:
+        raise ValueError(f"{name} is {value!r}; it must be true or false")
+    return known[value.strip().lower()]
+
+
 def parse_time(text: str) -> datetime:
     """Return an ISO 8601 time that has an offset; ValueError otherwise."""
     try:

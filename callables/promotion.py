@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
 
-from callables._dataset import split_holdout
-from callables._model_store import ModelStore, ModelStoreError
+from callables._airflow import fail
+from callables._dataset import fingerprint, split_holdout
+from callables._model_store import MOVES, ModelStore, ModelStoreError
+from callables._run import parse_flag
 from callables.training import read_holdout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from callables._dataset import Dataset
+    from callables._gate import Policy
 
 log = logging.getLogger(__name__)
 
 FEWEST_ROWS = 30  # fewer say little about two models
-TIE = 1e-12  # two sums of the same scores may differ by rounding alone
 
 
 def compare(
@@ -26,53 +33,62 @@ def compare(
     floors: dict[str, float] | None = None,
     guardrails: dict[str, float] | None = None,
     on_tie: Literal["keep", "newest"] = "keep",
+    test: Literal["none", "mcnemar", "paired_bootstrap"] = "none",
+    confidence: float = 0.95,
     version: str = "",
+    roll_back: bool | str = False,
+    dry_run: bool | str = False,
 ) -> dict:
     """Decide whether the newest version of ``model`` should replace the champion.
 
     It should if it keeps every floor (the worst value allowed of a metric; the only gate for a first model),
-    beats the champion's ``metric`` by at least ``min_delta``, and loses no more than its guardrail on any
-    other metric; a tie goes by ``on_tie`` (keep or newest). With ``version`` a person has decided: that one
-    is promoted unseen, which is also the way back. Returns verdict (promote or keep), reason, both versions
-    and both scores; errors are smaller-is-better, with ``direction: minimize``.
+    beats the champion's ``metric`` by at least ``min_delta``, loses no more than its guardrail on any other
+    metric, and if the ``test`` on the same rows says, with ``confidence``, that this is more than luck. A tie
+    goes by ``on_tie`` (keep or newest). With ``version`` or ``roll_back`` a person has decided: that one, or
+    the one before the champion, is promoted unseen. ``dry_run`` only says what would be done. Returns the
+    verdict (promote or keep), the reason, and every number that led to it; errors are smaller-is-better,
+    with ``direction: minimize``.
     """
-    from callables._estimators import find_scorer
+    from callables import _gate
 
-    known_direction = find_scorer(metric)[1]
-    if direction != known_direction:
-        raise ValueError(
-            f"direction is {direction!r}, but {metric!r} is to be {known_direction}d; correct the YAML"
-        )
-    if on_tie not in ("keep", "newest"):
-        raise ValueError(f"on_tie is {on_tie!r}; it must be 'keep' or 'newest'")
+    policy = _gate.Policy(
+        metric, direction, min_delta, floors or {}, guardrails or {}, on_tie, test, confidence
+    )
     store = ModelStore(model)
-    versions = store.versions()
-    if not versions:
-        raise ModelStoreError(f"model {model!r} has no version yet; run train_model first")
-    challenger = version or versions[-1]
     pointer = store.usable_pointer()
     champion = pointer["version"] if pointer else None
-    metrics = sorted({metric, *(floors or {}), *(guardrails or {})})
-    if version:
-        # A person has decided: nothing is scored, so that the way back is open whatever is broken.
-        scores = {"challenger": store.metadata(version)["metrics"], "champion": _on_record(store, champion)}
-        promote, reason = True, "chosen by hand"
+    chosen = _chosen_by_hand(store, pointer, version, parse_flag(roll_back, "roll_back"))
+    if chosen:
+        # Nothing is scored, so that the way back is open whatever is broken.
+        reason = "rolled back by hand" if parse_flag(roll_back, "roll_back") else "chosen by hand"
+        scores = {"challenger": chosen["metrics"], "champion": _on_record(store, champion)}
+        challenger, verdict, rows = chosen["version"], _gate.Verdict(True, reason), None
     else:
-        scores = _scores(store, challenger, champion, metrics)
-        promote, reason = _judge(scores, metric, min_delta, floors or {}, guardrails or {}, on_tie)
+        challenger = _newest(store)
+        pair = _Pair(store, policy, challenger, champion)
+        scores, rows = pair.scores, pair.rows_on_record
+        verdict = _gate.judge(policy, scores["challenger"], scores["champion"], pair.test)
     if challenger == champion:
-        promote, reason = False, f"{challenger} is the champion already"
+        verdict = _gate.Verdict(False, f"{challenger} is the champion already")
     result = {
-        "verdict": "promote" if promote else "keep",
-        "reason": reason,
+        "verdict": "promote" if verdict.promote else "keep",
+        "reason": verdict.reason,
+        "dry_run": parse_flag(dry_run, "dry_run"),
         "model": model,
         "challenger": challenger,
         "champion": champion,
         "metric": metric,
         "challenger_score": scores["challenger"].get(metric),
         "champion_score": scores["champion"].get(metric),
+        "scores": scores,
+        "policy": asdict(policy),
+        "holdout": rows,
+        "test": verdict.evidence.numbers if verdict.evidence else None,
     }
-    log.info("%s %s: %s", result["verdict"], challenger, reason)
+    if result["dry_run"]:
+        would = "would be promoted" if verdict.promote else "would not be promoted"
+        result |= {"verdict": "keep", "reason": f"dry run: {challenger} {would}: {verdict.reason}"}
+    log.info("\n%s", _gate.note(result, policy))
     return result
 
 
@@ -98,6 +114,7 @@ def promote(*, comparison: str, run_id: str) -> dict:
         run_id=run_id,
         reason=result["reason"],
         verdict="rolled back" if back else "promoted",
+        details=_numbers(result),
     )
     return {
         "model": result["model"],
@@ -111,10 +128,45 @@ def promote(*, comparison: str, run_id: str) -> dict:
 
 
 def keep(*, comparison: str, run_id: str) -> dict:
-    """Leave the champion in place and write the reason into the history."""
+    """Leave the champion in place and write the reason into the history, unless it was a dry run."""
     result = json.loads(comparison)
-    ModelStore(result["model"]).record("kept", result["challenger"], run_id=run_id, reason=result["reason"])
+    if not result.get("dry_run"):
+        ModelStore(result["model"]).record(
+            "kept", result["challenger"], run_id=run_id, reason=result["reason"], **_numbers(result)
+        )
     return {"model": result["model"], "champion": result["champion"], "reason": result["reason"]}
+
+
+def _numbers(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line of history keeps of a comparison beside verdict, version and reason."""
+    return {name: result.get(name) for name in ("champion", "metric", "scores", "policy", "holdout", "test")}
+
+
+def _chosen_by_hand(
+    store: ModelStore, pointer: dict[str, Any] | None, version: str, roll_back: bool
+) -> dict[str, Any] | None:
+    """Return the record of the version that a person asks for, if one does; fail if there is none."""
+    if version and roll_back:
+        fail("both version and roll_back are given; a person can ask for one of them")
+    if roll_back:
+        moved = [entry["version"] for entry in store.history() if entry["verdict"] in MOVES]
+        # Where the pointer is broken, the history knows whom it pointed to.
+        version = (pointer["previous"] or "") if pointer else next(reversed(moved), "")
+        if not version:
+            fail(f"there is nothing to roll back to: model {store.name!r} has had one champion at most")
+    if not version:
+        return None
+    try:
+        return store.metadata(version)
+    except ModelStoreError as error:
+        return fail(str(error))
+
+
+def _newest(store: ModelStore) -> str:
+    versions = store.versions()
+    if not versions:
+        raise ModelStoreError(f"model {store.name!r} has no version yet; run train_model first")
+    return versions[-1]
 
 
 def _on_record(store: ModelStore, version: str | None) -> dict[str, float]:
@@ -125,85 +177,71 @@ def _on_record(store: ModelStore, version: str | None) -> dict[str, float]:
         return {}
 
 
-def _scores(store: ModelStore, challenger: str, champion: str | None, metrics: list[str]) -> dict[str, dict]:
-    """Return each one's metrics on the same rows, which neither has seen in training.
+class _Pair:
+    """Challenger and champion on the same rows, which neither has seen in training.
 
     The scores on record are taken where both have them for the same holdout. A champion that cannot be used
     has no scores, and the challenger is judged as a first model is.
     """
-    challenger_record = store.metadata(challenger)
-    try:
-        champion_record = store.metadata(champion) if champion else None
-    except ModelStoreError as error:
-        log.error("the champion cannot be compared: %s", error)
-        champion_record = None
-    records = {"challenger": challenger_record, "champion": champion_record}
-    known = [record for record in records.values() if record is not None]
-    same_rows = len({record["holdout"]["fingerprint"] for record in known}) == 1
-    if same_rows and all(name in record["metrics"] for record in known for name in metrics):
-        return {key: record["metrics"] if record else {} for key, record in records.items()}
-    return _score_anew(store, challenger_record, champion_record, metrics)
 
+    def __init__(self, store: ModelStore, policy: Policy, challenger: str, champion: str | None) -> None:
+        self.store, self.policy = store, policy
+        self.records = {"challenger": store.metadata(challenger)}
+        try:
+            if champion and champion != challenger:
+                self.records["champion"] = store.metadata(champion)
+        except ModelStoreError as error:
+            log.error("the champion cannot be compared: %s", error)
+        self._rows: tuple[Dataset, pd.DataFrame] | None = None
+        self._models: dict[str, Any] = {}
+        self.rows_on_record: dict[str, Any] | None = None
+        self.scores = self._scores()
 
-def _score_anew(
-    store: ModelStore, challenger: dict[str, Any], champion: dict[str, Any] | None, metrics: list[str]
-) -> dict[str, dict]:
-    from callables._estimators import measure
+    def _scores(self) -> dict[str, dict[str, float]]:
+        holdouts = [record["holdout"] for record in self.records.values()]
+        same_rows = len({holdout["fingerprint"] for holdout in holdouts}) == 1
+        found: dict[str, dict[str, float]] = {"challenger": {}, "champion": {}}
+        measured = [record["metrics"] for record in self.records.values()]
+        if same_rows and all(name in metrics for metrics in measured for name in self.policy.metrics):
+            self.rows_on_record = {name: holdouts[0].get(name) for name in ("rows", "fingerprint")}
+            return found | {key: record["metrics"] for key, record in self.records.items()}
+        from callables._estimators import measure
 
-    data, holdout = read_holdout(challenger)
-    if champion is not None:
-        # Rows that one of the two was trained on would flatter it.
-        _, unseen = split_holdout(data, champion["holdout"]["share"], champion["holdout"]["seed"])
-        holdout = holdout[holdout[data.row_id].isin(unseen[data.row_id])]
-    if len(holdout) < FEWEST_ROWS:
-        raise ValueError(
-            f"the holdouts of {challenger['version']} and the champion share only {len(holdout)} rows; "
-            "keep holdout_share and holdout_seed, or promote by hand with a version"
-        )
-    log.info("scoring on %d rows that neither was trained on", len(holdout))
-    scores: dict[str, dict] = {"challenger": {}, "champion": {}}
-    for key, record in (("challenger", challenger), ("champion", champion)):
-        if record is not None:
-            model = store.load(record["version"])
-            scores[key] = measure(model, holdout[data.features], holdout[data.target], metrics)
-    return scores
+        data, rows = self.rows()
+        self.rows_on_record = {"rows": len(rows), "fingerprint": fingerprint(rows, data.row_id)}
+        log.info("scoring anew on %d rows that neither was trained on", len(rows))
+        for key in self.records:
+            found[key] = measure(self.model(key), rows[data.features], rows[data.target], self.policy.metrics)
+        return found
 
+    def rows(self) -> tuple[Dataset, pd.DataFrame]:
+        """Return the dataset, and the rows of it that neither was trained on, sorted by their id."""
+        if self._rows is None:
+            data, holdout = read_holdout(self.records["challenger"])
+            champion = self.records.get("champion")
+            if champion is not None:
+                # Rows that one of the two was trained on would flatter it.
+                _, unseen = split_holdout(data, champion["holdout"]["share"], champion["holdout"]["seed"])
+                holdout = holdout[holdout[data.row_id].isin(unseen[data.row_id])]
+            if len(holdout) < FEWEST_ROWS:
+                version = self.records["challenger"]["version"]
+                raise ValueError(
+                    f"the holdouts of {version} and the champion share only {len(holdout)} rows; "
+                    "keep holdout_share and holdout_seed, or promote by hand with a version"
+                )
+            self._rows = data, holdout.sort_values(data.row_id)
+        return self._rows
 
-def _judge(
-    scores: dict[str, dict], metric: str, min_delta: float, floors: dict, guardrails: dict, on_tie: str
-) -> tuple[bool, str]:
-    """Return (promote?, why) from the scores of both on the same rows."""
-    new, old = scores["challenger"], scores["champion"]
-    for name, value in (*new.items(), *old.items()):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}: it cannot be compared; train again or promote by hand")
-    for name, floor in floors.items():
-        if _gain(name, new[name], floor) < 0:
-            return False, f"{name} {_shown(new[name])} does not reach the floor {_shown(floor)}"
-    if not old:
-        return True, f"the first model: {metric} {_shown(new[metric])}" + (
-            " keeps every floor" if floors else ""
-        )
-    for name, allowed in guardrails.items():
-        loss = -_gain(name, new[name], old[name])
-        if loss > allowed + TIE:
-            return False, f"{name} got worse by {_shown(loss)}, more than the {_shown(allowed)} allowed"
-    gain = _gain(metric, new[metric], old[metric])
-    change = f"{metric} {_shown(old[metric])} → {_shown(new[metric])}"
-    if abs(gain) <= TIE:
-        return on_tie == "newest", f"a tie at {metric} {_shown(new[metric])}, and on_tie is {on_tie}"
-    if gain < 0:
-        return False, f"worse: {change}"
-    if gain < min_delta - TIE:
-        return False, f"better by {_shown(gain)} only, less than min_delta {_shown(min_delta)}: {change}"
-    return True, f"better: {change}"
+    def model(self, key: str) -> Any:
+        """Return the challenger or the champion, loaded."""
+        if key not in self._models:
+            self._models[key] = self.store.load(self.records[key]["version"])
+        return self._models[key]
 
+    def test(self) -> Any:
+        """Make the policy's paired test."""
+        from callables._paired_tests import paired_test
 
-def _gain(metric: str, new: float, old: float) -> float:
-    from callables._estimators import find_scorer
-
-    return new - old if find_scorer(metric)[1] == "maximize" else old - new
-
-
-def _shown(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".")
+        data, rows = self.rows()
+        models = self.model("challenger"), self.model("champion")
+        return paired_test(self.policy, *models, rows[data.features], rows[data.target])

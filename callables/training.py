@@ -101,7 +101,7 @@ def train_challenger(
         "parameters": {**(parameters or {}), **_best_parameters(fitted)},
         "cv_score": _number(getattr(fitted, "best_score_", None)),
         "dataset": {"location": dataset, "sha256": data.sha256, "rows_trained": len(training)},
-        "holdout": _describe_holdout(holdout, holdout_share, holdout_seed),
+        "holdout": _describe_holdout(holdout, data.row_id, holdout_share, holdout_seed),
         "features": _describe(training[data.features]),
         "libraries": {"python": platform.python_version(), **{n: installed_version(n) for n in LIBRARIES}},
         "trained_at": made_at.isoformat(timespec="seconds"),
@@ -139,7 +139,7 @@ def read_holdout(metadata: dict[str, Any]) -> tuple[Dataset, pd.DataFrame]:
     location = metadata["dataset"]["location"]
     data = read_dataset(location, metadata["target"], metadata["row_id"])
     _, holdout = split_holdout(data, metadata["holdout"]["share"], metadata["holdout"]["seed"])
-    if fingerprint(holdout) != metadata["holdout"]["fingerprint"]:
+    if fingerprint(holdout, data.row_id) != metadata["holdout"]["fingerprint"]:
         raise ValueError(
             f"the holdout rows of {location} have changed since {metadata['version']} was trained; "
             "run train_model again"
@@ -152,8 +152,9 @@ def _settings_on_record(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in names}
 
 
-def _describe_holdout(holdout: pd.DataFrame, share: float, seed: int) -> dict[str, Any]:
-    return {"share": share, "seed": seed, "rows": len(holdout), "fingerprint": fingerprint(holdout)}
+def _describe_holdout(holdout: pd.DataFrame, row_id: str, share: float, seed: int) -> dict[str, Any]:
+    told = {"share": share, "seed": seed, "rows": len(holdout)}
+    return {**told, "fingerprint": fingerprint(holdout, row_id)}
 
 
 def _best_parameters(fitted: Any) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from trees import tree
 
 from callables import promotion, training
@@ -149,7 +150,7 @@ def test_a_version_named_by_hand_is_promoted_and_is_the_way_back(output: Path) -
     assert run(version=first)["reason"] == "chosen by hand"
     assert champion() == first
     assert ModelStore("digits").history()[-1]["verdict"] == "rolled back"
-    with pytest.raises(ModelStoreError, match=f"no version 'x'; the newest are: {first}, {second}"):
+    with pytest.raises(AirflowFailException, match=f"no version 'x'; the newest are: {first}, {second}"):
         decide(version="x")
 
 
@@ -223,7 +224,6 @@ def test_holdouts_that_share_no_rows_are_refused(output: Path) -> None:
 
 def test_a_retrained_version_is_the_newest_whatever_its_runs_time(output: Path) -> None:
     train("late", run_after="2026-02-01T00:00:00+00:00")
-    time.sleep(1.1)  # versions are named by the second
     retrained = train("early", run_after="2026-01-01T00:00:00+00:00")
     assert decide()["challenger"] == retrained
 
@@ -257,7 +257,10 @@ def test_a_score_that_is_no_number_is_refused(output: Path) -> None:
     run()
     version = add_version(0.95)
     path = output / "models" / "digits" / "versions" / version / "metadata.json"
-    path.write_text(path.read_text().replace("0.95", "NaN"), encoding="utf-8")
+    record = {**json.loads(path.read_text()), "metrics": {"accuracy": float("nan")}}
+    path.write_text(
+        json.dumps({name: record[name] for name in record if name != "checksum"}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="accuracy is nan: it cannot be compared"):
         decide()
 
@@ -269,3 +272,88 @@ def test_a_run_has_one_line_of_history_however_often_it_is_cleared(output: Path)
         chosen = "promote" if result["verdict"] == "promote" else "keep"
         getattr(promotion, chosen)(comparison=json.dumps(result), run_id="same run")
     assert [entry["verdict"] for entry in ModelStore("digits").history()] == ["promoted"]
+
+
+def test_roll_back_promotes_the_one_before_and_can_be_undone(output: Path) -> None:
+    first = add_version(0.9)
+    run()
+    second = add_version(0.95)
+    run()
+    assert run(roll_back="True")["reason"] == "rolled back by hand"
+    assert champion() == first
+    assert run(roll_back=True)["challenger"] == second
+    assert champion() == second
+    assert [line["verdict"] for line in ModelStore("digits").history()[-2:]] == ["rolled back"] * 2
+
+
+def test_roll_back_says_when_there_is_nothing_to_go_back_to(output: Path) -> None:
+    add_version(0.9)
+    with pytest.raises(
+        AirflowFailException, match="nothing to roll back to: model 'digits' has had one champion"
+    ):
+        run(roll_back="True")
+    run()
+    with pytest.raises(AirflowFailException, match="nothing to roll back to"):
+        run(roll_back="True")
+    with pytest.raises(AirflowFailException, match="both version and roll_back are given"):
+        run(roll_back="True", version=champion())
+    with pytest.raises(ValueError, match="roll_back is 'maybe'; it must be true or false"):
+        run(roll_back="maybe")
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({}, "would be promoted: better: accuracy 0.9 → 0.95"),
+        ({"min_delta": 0.1}, "would not be promoted: better by 0.05 only"),
+        ({"roll_back": True}, "would be promoted: rolled back by hand"),
+    ],
+)
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
+    output: Path, asked: dict[str, Any], reason: str
+) -> None:
+    for score in (0.8, 0.9):
+        add_version(score)
+        run()
+    add_version(0.95)
+    before = tree(output)
+    result = run(dry_run="True", **asked)
+    assert result["verdict"] == "keep"
+    assert reason in result["reason"]
+    assert tree(output) == before
+
+
+def test_a_history_line_and_the_log_have_every_number(output: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    train("a", estimator="sklearn.dummy.DummyClassifier")
+    run()
+    train("b", estimator="sklearn.naive_bayes.GaussianNB")
+    result = run(test="paired_bootstrap", floors={"accuracy": 0.5})
+    assert result["verdict"] == "promote"
+    sentence = r"better: accuracy 0\.1\d* → 0\.8\d*; the 95 % interval of the gain, \+0\.\d+ to \+0\.\d+ on 381 rows, is above 0"
+    assert re.fullmatch(sentence, result["reason"])
+    line = ModelStore("digits").history()[-1]
+    assert line["test"]["name"] == "paired_bootstrap"
+    assert line["test"]["low"] > 0.5
+    assert line["holdout"]["rows"] == 381
+    assert line["scores"]["challenger"]["accuracy"] == result["challenger_score"]
+    assert line["policy"]["floors"] == {"accuracy": 0.5}
+    for text in ("### promote: better", "| accuracy | 0.8", "| 0.5 |", "test: name paired_bootstrap, low 0."):
+        assert text in caplog.text
+
+
+def test_the_verdict_does_not_depend_on_the_order_of_rows(output: Path, tmp_path: Path) -> None:
+    """The same versions, and the data file with its rows in another order when they are compared."""
+    import pandas as pd
+
+    file = tmp_path / "digits.csv"
+    rows = pd.read_csv("data/digits.csv")
+    rows.to_csv(file, index=False)
+    train("a", dataset=str(file), estimator="sklearn.naive_bayes.GaussianNB")
+    run()
+    train("b", dataset=str(file), estimator="sklearn.neighbors.NearestCentroid")
+    asked = {"test": "paired_bootstrap", "metric": "f1_macro"}
+    first = decide(**asked)
+    for seed in range(2):
+        rows.sample(frac=1, random_state=seed).to_csv(file, index=False)
+        assert decide(**asked) == first
