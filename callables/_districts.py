@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from callables._files import project_path
 
 NAME = re.compile(r"[^\W_][\w .()'-]{0,99}")
-RESERVED = ("raw", "missing", "quarantine", "latest.csv")  # names beside the districts' folders
+RESERVED = ("raw", "unfinished", "missing", "quarantine", "latest.csv")  # names beside the districts' folders
 # KMA's grid: Lambert conformal conic, from the guide of dataset 15084084.
 EARTH_RADIUS_KM = 6371.00877
 CELL_KM = 5.0

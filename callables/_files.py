@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +81,7 @@ def write_atomic(path: Path | UPath, data: bytes) -> None:
     sync_folder(target.parent)
 
 
-def read_whole(path: Path | UPath) -> bytes:
+def read_whole(path: UPath) -> bytes:
     """Return a file's content as it is at one moment, also while others replace it.
 
     On object storage in one request: opening and then reading it would fail in between.
@@ -130,11 +132,14 @@ def _is_s3(path: UPath) -> bool:
     return getattr(path, "protocol", "") in ("s3", "s3a")
 
 
-def remove_leftovers(folder: Path | UPath) -> None:
-    """Remove what a killed write_atomic left in a local ``folder``. Call it where nobody else writes."""
-    if is_local(folder):
-        for path in Path(str(folder)).glob(".*.tmp"):
-            path.unlink(missing_ok=True)
+def remove_leftovers(folder: Path | UPath, *, older_than_s: float = 3600) -> None:
+    """Remove what a killed write_atomic left in a local ``folder``; younger files may be another's work."""
+    if not is_local(folder):
+        return
+    for path in Path(str(folder)).glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # another has removed it
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
 
 
 def write_synced(path: Path, data: bytes) -> None:

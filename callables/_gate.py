@@ -39,10 +39,10 @@ class Policy:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
         if not 0.5 <= self.confidence < 1:
             raise ValueError(f"confidence is {self.confidence}; it must be from 0.5 to below 1, such as 0.95")
-        negative = {"min_delta": self.min_delta, **{f"guardrails.{k}": v for k, v in self.guardrails.items()}}
-        for name, value in negative.items():
-            if value < 0:
-                raise ValueError(f"{name} is {value}; it must be 0 or more")
+        allowed = {f"guardrails.{name}": amount for name, amount in self.guardrails.items()}
+        for name, amount in {"min_delta": self.min_delta, **allowed}.items():
+            if amount < 0:
+                raise ValueError(f"{name} is {amount}; it must be 0 or more")
         for name in self.metrics:
             find_scorer(name)
 

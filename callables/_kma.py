@@ -26,10 +26,13 @@ HOST = "apis.data.go.kr"
 PUBLISHED_AFTER = timedelta(minutes=15)  # a base of HH:30 is served from about HH:45
 KEPT_FOR = timedelta(hours=24)  # after about a day, at most three, the service refuses a base
 GONE_AFTER = timedelta(days=3)
+REFUSED_FROM = timedelta(hours=12)  # "wrong parameter" for a base this old means the base
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5  # waits of about 0.5, 1 and 2 s, plus up to as much at random
 LONGEST_WAIT_S = 60  # a Retry-After above this is left to Airflow's own retry
+
+LONGEST_REASON = 200  # characters of the service's own words
 
 NO_DATA = "03"
 WRONG_PARAMETER = "10"  # also: a base that is too old
@@ -73,7 +76,7 @@ REMEDIES = {
     "12": "the service address is wrong; correct schema, host and port of the connection",
     "20": "access is denied; apply for the service on data.go.kr with this key",
     "21": "the key is suspended; look at it on data.go.kr",
-    "22": "the day's quota is used up; clear this task after midnight KST, when it starts anew",
+    "22": "the day's quota is used up; after midnight KST it starts anew, and later runs ask again",
     "30": "the key is not registered; put the *Decoding* key into the connection's password",
     "31": "the key has expired; renew it on data.go.kr",
     "32": "this machine's address is not registered for the key",
@@ -103,7 +106,8 @@ class KmaError(Exception):
     def __str__(self) -> str:
         """Return the reason and the remedy."""
         remedy = REMEDIES.get(self.code)
-        return f"KMA {self.code}: {self.reason}" + (f" ({remedy})" if remedy else "")
+        reason = self.reason[:LONGEST_REASON]
+        return f"KMA {self.code}: {reason}" + (f" ({remedy})" if remedy else "")
 
     @property
     def kind(self) -> Kind:
@@ -112,8 +116,8 @@ class KmaError(Exception):
 
     @property
     def permanent(self) -> bool:
-        """Whether asking again cannot help."""
-        return self.kind in (Kind.KEY, Kind.QUOTA, Kind.REQUEST)
+        """Whether asking again cannot help, for whatever cell."""
+        return self.kind in (Kind.KEY, Kind.QUOTA) or self.code in ("11", "12")
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,12 @@ def is_gone(error: KmaError, base: datetime, now: datetime) -> bool:
     """
     if now - base > GONE_AFTER:
         return error.kind not in (Kind.KEY, Kind.QUOTA)
-    return now - base > KEPT_FOR and (error.kind is Kind.NO_DATA or error.code == WRONG_PARAMETER)
+    return is_refused(error, base, now) or (now - base > KEPT_FOR and error.kind is Kind.NO_DATA)
+
+
+def is_refused(error: KmaError, base: datetime, now: datetime) -> bool:
+    """Tell whether an error means that ``base`` is too old for the service: another base may not be."""
+    return error.code == WRONG_PARAMETER and now - base > REFUSED_FROM
 
 
 def bases_for(moment: datetime, hour: datetime, now: datetime) -> list[datetime]:
@@ -215,7 +224,7 @@ def _fetch_once(session: requests.Session, service: Service, base: datetime, cel
         "nx": cell[0],
         "ny": cell[1],
     }
-    answer, failed = None, ""
+    answer, failed, key = None, "", forms_of(service.key)
     try:
         answer = get(session, service.address + PATH, params)
     except requests.RequestException as error:
@@ -227,12 +236,14 @@ def _fetch_once(session: requests.Session, service: Service, base: datetime, cel
         raise KmaError(TRANSPORT, f"{failed} while asking {service.address}")
     text = answer.body.decode("utf-8", "replace")
     # Before anything is cut out of it: an error page may repeat the address that was asked for.
-    shown = hide(text, forms_of(service.key))
+    shown = hide(text, key)
     try:
-        read_answer(answer.status, shown, base, cell)
+        items = read_answer(answer.status, shown, base, cell)
     except KmaError as error:
-        raise KmaError(error.code, error.reason, answer.retry_after_s) from None
-    if shown != text:
+        # And after it was decoded: \u003d and &#61; are ways to write a key's last letter.
+        raise KmaError(error.code, hide(error.reason, key), answer.retry_after_s) from None
+    decoded = "\n".join(str(value) for item in items for value in item.values())
+    if shown != text or hide(decoded, key) != decoded:
         raise KmaError(MALFORMED, "the answer repeats the key")
     return text
 
@@ -250,7 +261,7 @@ def read_answer(status: int, text: str, base: datetime, cell: tuple[int, int]) -
     header = _mapping(answer.get("header")) or _gateway_header(answer)
     code = str(header.get("resultCode", _by_status(status))).zfill(2)
     if code != "00":
-        raise KmaError(code, str(header.get("resultMsg", f"HTTP {status} without a result code"))[:200])
+        raise KmaError(code, str(header.get("resultMsg", f"HTTP {status} without a result code")))
     return _check_items(_mapping(answer.get("body")), base, cell)
 
 
@@ -303,7 +314,7 @@ def _xml_error(status: int, text: str) -> KmaError:
         return KmaError(_by_status(status), f"HTTP {status} with a page instead of a forecast")
     if code.strip().zfill(2) == "00":
         return KmaError(MALFORMED, "XML came, although JSON was asked for")
-    return KmaError(code.strip().zfill(2), message[:200])
+    return KmaError(code.strip().zfill(2), message)
 
 
 def _text_error(status: int, text: str) -> KmaError:

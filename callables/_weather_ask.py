@@ -13,14 +13,37 @@ from callables import _kma, _weather_raw
 from callables._airflow import fail, find_connection
 from callables._run import parse_time
 from callables._weather_raw import Raw, Run
-from callables._weather_rows import items_of, values_at
+from callables._weather_rows import items_of, values_at, values_of
 
 log = logging.getLogger(__name__)
 
 FEWEST_VALUES = 5  # of the 10 of an hour; an answer with fewer is no forecast, and another may be whole
 GIVE_UP_AFTER = 3  # cells in a row that the service did not answer for: it is away
+GIVE_UP_ON_NONSENSE_AFTER = 6  # cells in a row whose answers were none: a page of its maintenance, say
 Cell = tuple[int, int]
 Ask = Callable[[list[datetime], Cell], tuple[datetime, str]]
+
+
+@dataclass
+class Budget:
+    """What may be spent on asking: a number of cells, and a time. Own cells have none."""
+
+    cells: int
+    deadline: float  # of time.monotonic()
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        return self.cells <= 0 or time.monotonic() > self.deadline
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell did not arrive, whether it was asked for, and whether asking again is hopeless."""
+
+    reason: str
+    asked: bool = True
+    hopeless: bool = False
 
 
 @dataclass
@@ -30,31 +53,38 @@ class Source:
     name: str
     ask: Ask  # from (bases, cell) to (the base that answered, its answer)
     clock: datetime
-    failed_in_a_row: int = 0
+    unanswered: int = 0  # cells in a row
+    unusable: int = 0  # cells in a row, answered or not
 
     @property
     def away(self) -> bool:
         """Whether the service seems to answer nobody at present."""
-        return self.failed_in_a_row >= GIVE_UP_AFTER
+        return self.unanswered >= GIVE_UP_AFTER or self.unusable >= GIVE_UP_ON_NONSENSE_AFTER
 
-    def collect(self, run: Run, cells: Iterable[Cell]) -> dict[Cell, str]:
+    def collect(self, run: Run, cells: Iterable[Cell], budget: Budget | None = None) -> dict[Cell, Failure]:
         """Keep the answers for those cells of a run that it has not got yet; return why the others failed.
 
-        Raises KmaError, after all that came is kept, where asking again cannot help: the key, say.
+        With a ``budget`` it stops when that is spent. Raises KmaError, after all that came is kept, where
+        asking again cannot help for any cell: the key, say.
         """
         bases = _kma.bases_for(parse_time(run.run_after), run.hour, self.clock)
         collected_at = self.clock.astimezone(_kma.KST).isoformat(timespec="seconds")
         # Each try in another order: cells that always fail must not keep it from the others.
         order = list(cells)
         random.Random(f"{run.run_id} {self.clock.isoformat()}").shuffle(order)  # noqa: S311 - no secret
-        failures: dict[Cell, str] = {}
+        failures: dict[Cell, Failure] = {}
         for cell in order:
             kept = _weather_raw.read(_weather_raw.path_of(run.folder, cell))
-            if kept and not kept.gone and (kept.source == self.name or self.name == "sample"):
-                continue  # what the service said is never replaced by made-up weather
-            if self.away:
-                failures[cell] = "not asked: the service is away"
+            if kept is not None and self._need_not_ask(kept, run, cell):
                 continue
+            if self.away:
+                failures[cell] = Failure("not asked: the service is away", asked=False)
+                continue
+            if budget is not None:
+                if budget.spent:
+                    failures[cell] = Failure("not asked: that is left to the next run", asked=False)
+                    continue
+                budget.cells -= 1
             new = Raw(run.hour.isoformat(), cell, self.name, run.run_id, collected_at)
             try:
                 new = self._answer(new, bases)
@@ -62,17 +92,26 @@ class Source:
                 if error.permanent:
                     raise
                 self._count(error)
-                failures[cell] = str(error)
+                failures[cell] = Failure(str(error), hopeless=error.kind is _kma.Kind.REQUEST)
                 continue
-            self.failed_in_a_row = 0
+            self.unanswered = self.unusable = 0
             if not (kept and new.gone):
                 _weather_raw.write(run.folder, new)
         return failures
 
+    def _need_not_ask(self, kept: Raw, run: Run, cell: Cell) -> bool:
+        """Tell whether what is kept stays: made-up weather never replaces what the service said."""
+        if (kept.hour, kept.cell) != (run.hour.isoformat(), cell):
+            return False
+        if kept.gone:
+            return self.name == "sample"
+        return (kept.source == self.name or self.name == "sample") and values_of(kept) is not None
+
     def _count(self, error: _kma.KmaError) -> None:
-        self.failed_in_a_row = self.failed_in_a_row + 1 if error.kind is _kma.Kind.RETRYABLE else 0
+        self.unanswered = self.unanswered + 1 if error.kind is _kma.Kind.RETRYABLE else 0
+        self.unusable += 1
         if (error.retry_after_s or 0) > _kma.LONGEST_WAIT_S:
-            self.failed_in_a_row = GIVE_UP_AFTER  # it asks not to be asked
+            self.unanswered = GIVE_UP_AFTER  # it asks not to be asked
 
     def _answer(self, new: Raw, bases: list[datetime]) -> Raw:
         """Return ``new`` with the answer for its cell, or with the reason why none can come any more.
@@ -108,7 +147,7 @@ def find_source(connection: str, without: str, clock: datetime, pause_s: float) 
         raise ValueError(f"without_connection is {without!r}; it must be 'sample' or 'fail'")
     found = find_connection(connection)
     if found is not None:
-        return Source("kma", _asker(_kma.service_of(found), pause_s), clock)
+        return Source("kma", _asker(_kma.service_of(found), clock, pause_s), clock)
     if without == "fail":
         fail(f"there is no connection {connection!r}, and without_connection is 'fail'")
     log.warning(
@@ -119,7 +158,7 @@ def find_source(connection: str, without: str, clock: datetime, pause_s: float) 
     return Source("sample", lambda bases, cell: (bases[0], sample_answer(bases[0], cell)), clock)
 
 
-def _asker(service: _kma.Service, pause_s: float) -> Ask:
+def _asker(service: _kma.Service, clock: datetime, pause_s: float) -> Ask:
     from callables._http import new_session
 
     session = new_session(service.key)
@@ -127,14 +166,15 @@ def _asker(service: _kma.Service, pause_s: float) -> Ask:
 
     def ask(bases: list[datetime], cell: Cell) -> tuple[datetime, str]:
         time.sleep(pause_s)  # a burst of calls brings time-outs and 429
+        failed: dict[datetime, _kma.KmaError] = {}
         for base in bases:
             try:
                 return base, fetch(base, cell)
             except _kma.KmaError as error:
-                if error.kind is not _kma.Kind.NO_DATA:
+                if error.kind is not _kma.Kind.NO_DATA and not _kma.is_refused(error, base, clock):
                     raise
-                last = error
-        raise last
+                failed[base] = error
+        raise failed[max(bases)]  # the one that the service has the longest
 
     def fetch(base: datetime, cell: Cell) -> str:
         """Ask; and once more if a base is said not to be out, unless that was so for another cell as well."""

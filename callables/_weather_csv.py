@@ -54,7 +54,7 @@ def upsert(found: Found) -> list[str]:
     with _locked(root):
         months = _by_month(found.rows, lambda row: root / row["district_en"])
         for path, rows in months.items():
-            _replace(path, columns(), newest([*_read(path), *rows], ("forecast_at",)))
+            _replace(path, columns(), newest([*_read(path), *rows], ("forecast_at", "code")))
         latest = root / "latest.csv"
         hours = sorted([*_read(latest), *found.rows], key=lambda row: row["forecast_at"])
         last = {row["code"]: row["forecast_at"] for row in hours}
@@ -139,7 +139,7 @@ def _read(path: UPath) -> list[Row]:
 def _replace(path: UPath, names: Sequence[str], rows: Iterable[Row]) -> None:
     """Write the rows, unless they stand there already; a file without any is removed."""
     lines = [[row.get(name, "") for name in names] for row in rows]
-    remove_leftovers(path.parent)
+    remove_leftovers(path.parent, older_than_s=0)  # the lock is ours
     if not lines:
         path.unlink(missing_ok=True)
         return

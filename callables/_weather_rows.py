@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from callables import _kma
 from callables._districts import District
 from callables._files import PROJECT_ROOT
 from callables._weather_raw import Raw
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, str]  # as in the CSV: an empty text is a value that is not there
 
@@ -80,28 +83,27 @@ def _categories() -> dict[str, str]:
 def read_rows(raws: Iterable[Raw], districts: Iterable[District]) -> Found:
     """Return what the raw files of one run say of ``districts``; the same files always say the same."""
     by_cell = {raw.cell: raw for raw in raws}
-    read: dict[tuple[int, int], tuple[Row, list[tuple[str, str, str]]]] = {}  # districts share cells
+    read: dict[tuple[int, int], tuple[Row, list[tuple[str, str, str]]] | None] = {}  # districts share cells
     found = Found()
     for district in districts:
         raw = by_cell.get(district.cell)
         if raw is None:
             continue
-        place = {
-            "forecast_at": raw.hour,
-            "district": district.name_ko,
-            "district_en": district.name_en,
-            "code": district.code,
-        }
         if raw.gone:
             found.missing.append(
-                {**place, "reason": raw.gone, "noted_at": raw.collected_at, "run_id": raw.run_id}
+                missing_row(district, raw.hour, reason=raw.gone, noted_at=raw.collected_at, run_id=raw.run_id)
             )
             continue
+        place = _place(district, raw.hour)
         told = {name: getattr(raw, name) for name in ("base_at", "collected_at", "source", "run_id")}
         cell = {"nx": str(raw.cell[0]), "ny": str(raw.cell[1])}
         if raw.cell not in read:
-            read[raw.cell] = fit(values_at(items_of(raw), datetime.fromisoformat(raw.hour)))
-        values, unfit = read[raw.cell]
+            values = values_of(raw)
+            read[raw.cell] = None if values is None else fit(values)
+        fitted = read[raw.cell]
+        if fitted is None:
+            continue
+        values, unfit = fitted
         found.rows.append({**place, **values, **cell, **told})
         found.quarantine += [
             {**place, "column": name, "value": _printable(value), "reason": reason, **told}
@@ -110,9 +112,34 @@ def read_rows(raws: Iterable[Raw], districts: Iterable[District]) -> Found:
     return found
 
 
+def missing_row(district: District, hour: str, **told: str) -> Row:
+    """Return what ``missing/`` says of a district and an hour (ISO 8601): reason, noted_at, run_id."""
+    return {**_place(district, hour), **told}
+
+
+def _place(district: District, hour: str) -> Row:
+    return {
+        "forecast_at": hour,
+        "district": district.name_ko,
+        "district_en": district.name_en,
+        "code": district.code,
+    }
+
+
 def _printable(text: str) -> str:
     """Return a text with what cannot be printed, or written as UTF-8, escaped: it must not tear the CSV."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def values_of(raw: Raw) -> Row | None:
+    """Return what KMA said of the hour, by column; None where the raw answer cannot be read (any more)."""
+    try:
+        return values_at(items_of(raw), datetime.fromisoformat(raw.hour))
+    except Exception as error:  # torn by a disk, edited, or kept by a version that read it otherwise
+        log.warning(
+            "the raw answer for cell %s at %s cannot be read: %s", raw.cell, raw.hour, type(error).__name__
+        )
+        return None
 
 
 def items_of(raw: Raw) -> list[dict]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from callables import _kma, _weather_csv, _weather_raw
@@ -15,13 +17,16 @@ from callables._airflow import UnfitConnectionError, fail, fail_as_told, skip
 from callables._districts import District, read_districts
 from callables._files import output_path, relative_to_project, remove_leftovers
 from callables._run import parse_time
-from callables._weather_ask import Cell, Source, find_source
-from callables._weather_raw import Run
-from callables._weather_rows import Found, read_rows
+from callables._weather_ask import Budget, Cell, Failure, Source, find_source
+from callables._weather_raw import Mark, Run
+from callables._weather_rows import Found, missing_row, read_rows
 
 log = logging.getLogger(__name__)
 
 HELP_FOR_S = 300  # how long a run asks for what earlier runs lack; the rest is the next one's
+HELP_CELLS = 100  # and for how many cells: the service's quota is some 10,000 calls a day
+HELP_CELLS_BESIDE_FAILURES = 20  # where its own are not all there, and it will be tried again
+GIVE_UP_WAITING = timedelta(days=3, hours=1)  # the service has nothing as old as this
 
 
 def collect(
@@ -47,49 +52,84 @@ def collect(
     clock = parse_time(now)
     run = Run(run_id, run_after, districts)
     remove_leftovers(run.folder)
-    run.begin()
+    before = _weather_raw.read_mark(run) or Mark(run)
+    before.write()
     try:
-        cells = sorted({district.cell for district in read_districts(districts)})
+        wanted = read_districts(districts)
         source = find_source(connection, without_connection, clock, seconds_between_calls)
+        mark = replace(before, source=_source_of(run, before, source))
+        mark.write()
+        cells = sorted({district.cell for district in wanted})
         failures = source.collect(run, cells)
     except (ValueError, FileNotFoundError, _kma.KmaError) as error:
+        replace(before, told=True).write()
         fail(str(error))  # a person must mend it; asking again cannot
-    _help_earlier(run, cells, source)
+    _help_earlier(run, cells, source, failures)
     if failures:
-        lines = "\n".join(f"cell {nx},{ny}: {reason}" for (nx, ny), reason in sorted(failures.items()))
-        raise RuntimeError(
-            f"{len(failures)} of {len(cells)} cells did not arrive. A retry, and then each later run, asks "
-            f"for these alone; KMA has them for about a day:\n{lines}"
+        replace(mark, told=True).write()
+        names = {cell: "/".join(d.name_en for d in wanted if d.cell == cell) for cell in cells}
+        lines = "\n".join(
+            f"cell {nx},{ny} ({names[nx, ny]}): {failures[nx, ny].reason}" for nx, ny in sorted(failures)
         )
-    gone = [list(raw.cell) for raw in _weather_raw.read_run(run.folder) if raw.gone and raw.cell in cells]
+        told = f"{len(failures)} of {len(cells)} cells did not arrive."
+        if all(failure.hopeless for failure in failures.values() if failure.asked):
+            fail(f"{told} KMA refuses them; correct {districts}, or take them out of it:\n{lines}")
+        raise RuntimeError(
+            f"{told} A retry, and then each later run, asks for these alone; KMA has them for about a day:\n"
+            f"{lines}"
+        )
+    kept = [raw for raw in _weather_raw.read_run(run.folder) if raw.cell in cells]
+    gone = [list(raw.cell) for raw in kept if raw.gone]
     if gone:
         log.warning("KMA no longer has %s for %d of %d cells", run.hour, len(gone), len(cells))
+    made_up = sum(raw.source == "sample" and not raw.gone for raw in kept)
+    if made_up and source.name != "sample":
+        log.warning("KMA no longer has %s: %d cells stay made up", run.hour, made_up)
     log.info("%d cells for %s from %s in %s", len(cells) - len(gone), run.hour, source.name, run.folder)
     return {
         "raw": relative_to_project(run.folder),
         "hour": run.hour.isoformat(),
         "source": source.name,
         "cells": len(cells),
+        "made_up": made_up,
         "gone": gone,
     }
 
 
-def _help_earlier(run: Run, cells: list[Cell], source: Source) -> None:
-    """Ask for what unfinished runs of earlier hours lack, as long as the service answers."""
-    if source.name == "sample":
-        return  # it knows nothing of hours that the service was to tell
-    deadline = time.monotonic() + HELP_FOR_S
-    for other in _weather_raw.unfinished(run.districts):
-        if other.hour >= run.hour:
-            continue
-        if source.away or time.monotonic() > deadline:
+def _source_of(run: Run, mark: Mark, source: Source) -> str:
+    """Return the source that a run is marked with; fails where made-up weather would fill gaps of KMA's."""
+    if source.name != "sample" or mark.source != "kma":
+        return source.name
+    return fail(
+        f"this run was begun with KMA's answers for {run.hour:%Y-%m-%d %H:%M}, and there is no connection "
+        "now: the rest is not made up; make the connection again"
+    )
+
+
+def _help_earlier(run: Run, cells: list[Cell], source: Source, failures: dict[Cell, Failure]) -> None:
+    """Ask for what unfinished runs of earlier hours lack, as long as the service answers.
+
+    Not for cells that it has just not given for this run, and within a budget: whatever old hours lack, this
+    run goes on.
+    """
+    answered = [cell for cell in cells if cell not in failures]
+    allowed = HELP_CELLS_BESIDE_FAILURES if failures else HELP_CELLS
+    budget = Budget(allowed, time.monotonic() + HELP_FOR_S)
+    for mark in _weather_raw.unfinished(run.districts):
+        other = mark.run
+        if other.hour >= run.hour or (source.name == "sample" and mark.source != "sample"):
+            continue  # made-up weather is no answer to what the service was asked
+        if source.away or budget.spent or not answered:
             return
         try:
-            failures = source.collect(other, cells)
+            lacking = source.collect(other, answered, budget)
         except _kma.KmaError as error:
             log.warning("earlier hours stay as they are: %s", error)
             return
-        log.info("%s: %d of %d cells are still to come", other.hour, len(failures), len(cells))
+        except OSError as error:
+            log.warning("%s cannot be helped: %s", other.hour, error)
+            continue
+        log.info("%s: %d of %d cells are still to come", other.hour, len(lacking), len(answered))
 
 
 def preprocess(
@@ -106,31 +146,35 @@ def preprocess(
     """
     if keep_raw_days < 1:
         fail(f"keep_raw_days is {keep_raw_days}; it must be 1 or more")
-    wanted = read_districts(districts)
+    try:
+        wanted = read_districts(districts)
+    except (ValueError, FileNotFoundError) as error:
+        fail(str(error))
     run = Run(run_id, run_after, districts)
-    own = read_rows(_weather_raw.read_run(run.folder), wanted)
-    found = Found() + own
-    finished = [run] if not _lacking(own, wanted) else []
-    for other in _weather_raw.unfinished(districts):
-        if other != run:
-            late = read_rows(_weather_raw.read_run(other.folder), wanted)
-            found += late
-            finished += [other] if not _lacking(late, wanted) else []
+    raws = _weather_raw.read_run(run.folder)
+    own = read_rows(raws, wanted)
+    today = min([run.hour, *(datetime.fromisoformat(raw.collected_at) for raw in raws)])
+    late, finished = _of_unfinished(run, wanted, today if raws else None)
+    without = _lacking(own, wanted)
+    mark = _weather_raw.read_mark(run) or Mark(run)
+    if without:
+        mark.write()  # it may have gone, or collect may have been killed before it could
+    found = own + late
     try:
         files = _write(found, database)
     except (UnfitConnectionError, _weather_csv.SpoiltError) as error:
         fail(str(error))
-    for one in finished:
-        one.finish()
+    for other in [*finished, *([] if without else [run])]:
+        other.finish()
     log.info("merged %d rows into %d files", len(found.rows), len(files))
     for row in found.quarantine:
         log.warning(
             "%s: %s %r is in quarantine: %s", row["district_en"], row["column"], row["value"], row["reason"]
         )
-    if removed := _weather_raw.prune(keep_raw_days, run.hour.date()):
+    if raws and (removed := _weather_raw.prune(keep_raw_days, today.date(), districts)):
         log.info("removed the raw answers of %s: older than %d days", ", ".join(removed), keep_raw_days)
-    if without := _lacking(own, wanted):
-        fail_as_told(
+    if without:
+        (fail_as_told if mark.told else fail)(
             f"no answer for {run.hour:%Y-%m-%d %H:%M} yet for: {', '.join(without)}; the other "
             f"{len(wanted) - len(without)} districts are written. Each later run asks again, for about a day."
         )
@@ -142,10 +186,42 @@ def preprocess(
         "rows": len(own.rows),
         "missing": len(own.missing),
         "quarantined": len(own.quarantine),
-        "late_rows": len(found.rows) - len(own.rows),
+        "late_rows": len(late.rows),
         "hour": run.hour.isoformat(),
         "latest": relative_to_project(output_path("weather", "latest.csv")),
     }
+
+
+def _of_unfinished(run: Run, wanted: list[District], today: datetime | None) -> tuple[Found, list[Run]]:
+    """Return what the raw answers of other, unfinished runs say, and those of them that lack nothing now.
+
+    What lacks three days before ``today`` (None: not known) can come no more, and is noted as missing.
+    """
+    found, finished = Found(), []
+    for mark in _weather_raw.unfinished(run.districts):
+        other = mark.run
+        if other == run:
+            continue
+        late = read_rows(_weather_raw.read_run(other.folder), wanted)
+        without = _lacking(late, wanted)
+        if without and today is not None and today - other.hour > GIVE_UP_WAITING:
+            late += Found(
+                missing=[
+                    missing_row(
+                        district,
+                        other.hour.isoformat(),
+                        reason="no run could ask while KMA had it",
+                        noted_at=today.isoformat(timespec="seconds"),
+                        run_id=other.run_id,
+                    )
+                    for district in wanted
+                    if district.name_en in without
+                ]
+            )
+            without = []
+        found += late
+        finished += [other] if not without else []
+    return found, finished
 
 
 def _lacking(found: Found, wanted: list[District]) -> list[str]:
@@ -164,7 +240,7 @@ def rebuild(*, districts: str, database: str = "") -> dict:
         log.warning("spoilt, and set aside: %s", spoilt)
     runs, rows, files = 0, 0, set[str]()
     # Day by day, so that memory does not grow with the days kept.
-    folders = _weather_raw.runs(output_path("weather", "raw"))
+    folders = _weather_raw.runs()
     for _, of_the_day in itertools.groupby(folders, key=lambda folder: folder.parent.name):
         found = Found()
         for folder in of_the_day:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -527,7 +528,8 @@ def test_what_asking_again_cannot_mend_fails_at_once_with_the_remedy(
     kma.fault = lambda asked, request: Response(json.dumps(kma_answer([], code, "NO")))
     with pytest.raises(AirflowFailException, match=re.escape(f"KMA {code}: NO ({_kma.REMEDIES[code]})")):
         collect()
-    assert len(kma.requests) == 1
+    # "Wrong parameter" may be one cell's own fault; the others are asked, until it is plain that it is not.
+    assert len(kma.requests) == (_weather_ask.GIVE_UP_ON_NONSENSE_AFTER if code == "10" else 1)
 
 
 def test_calls_keep_a_polite_pace(kma: Kma, output: Path) -> None:
@@ -656,7 +658,7 @@ def test_raw_answers_are_kept_as_they_came_for_as_many_days_as_said(kma: Kma, ou
         assert raw is not None
         assert json.loads(raw.answer) == kma_answer(kma_items(f"2026010{day}0930", 60, 127))
         preprocess(**run, keep_raw_days=1)
-    days = sorted(path.name for path in (output / "weather" / "raw").iterdir())
+    days = sorted(path.name for path in (output / "weather" / "raw").glob("*/*"))
     assert days == ["date=2026-01-02", "date=2026-01-03"]
 
 
@@ -992,18 +994,319 @@ def test_made_up_weather_is_no_help(kma: Kma, output: Path, monkeypatch: pytest.
     assert unfinished(output) == ["2026-01-01T11"]
 
 
-def test_notes_of_unfinished_runs_that_are_none_or_of_others_do_no_harm(kma: Kma, output: Path) -> None:
+def test_marks_that_are_none_or_of_others_do_no_harm(kma: Kma, output: Path) -> None:
     folder = output / "weather" / "unfinished"
     folder.mkdir(parents=True)
-    notes = ["", "{", "[]", '{"run_id": 1}']
-    notes.append(json.dumps({"run_id": "x", "run_after": "yesterday", "districts": DISTRICTS}))
-    busan = {"run_id": "b", "run_after": "2026-01-01T00:00:00+09:00", "districts": "data/busan.csv"}
-    notes.append(json.dumps(busan))
-    for number, note in enumerate(notes):
-        (folder / f"2026-01-01T01-{number}.json").write_text(note, encoding="utf-8")
+    run = {"run_id": "x", "run_after": "2026-01-01T00:00:00+09:00", "districts": DISTRICTS}
+    marks = ["", "{", "[]", "[" * 100_000, '{"run_id": 1}', json.dumps({"run": {**run, "run_id": 5}})]
+    marks += [
+        json.dumps({"run": {**run, "run_after": at}}) for at in ("yesterday", "9999-12-31T23:30:00+09:00")
+    ]
+    for number, mark in enumerate(marks):
+        (folder / f"2026-01-01T01-{number}.json").write_text(mark, encoding="utf-8")
+    # Another city's: its file is there, and its own runs go on with it.
+    others = _weather_raw.Mark(_weather_raw.Run("b", "2026-01-01T00:00:00+09:00", "data/digits.csv"))
+    others.write()
     assert collect_and_preprocess(**hour_run(10))["rows"] == 25
     assert len(kma.requests) == 14
-    assert len(unfinished(output)) == len(notes)
-    late = {"run_id": "late", "run_after": "2026-03-01T10:00:00+09:00", "now": "2026-03-01T10:00:00+09:00"}
-    collect_and_preprocess(**late)
-    assert unfinished(output) == []  # as old as the raw answers that are removed
+    assert len(unfinished(output)) == len(marks) + 1
+
+
+def one_run(kma: Kma, at: datetime, **run: Any) -> list[str]:
+    """A run as Airflow does it, with its three retries; returns how its two tasks ended."""
+    given = {"run_id": f"run {at:%d %H}", "run_after": at.isoformat(), **run}
+    kma.now = at + timedelta(seconds=3)
+    ends = []
+    for number in range(4):
+        try:
+            collect(
+                **{"run_id": given["run_id"], "run_after": given["run_after"], "now": kma.now.isoformat()}
+            )
+            ends = ["green"]
+        except RuntimeError:
+            kma.now += timedelta(minutes=2**number)
+            continue
+        except AirflowFailException:
+            pass
+        break
+    ends = ends or ["red"]
+    try:
+        preprocess(**given)
+        return [*ends, "green"]
+    except (AirflowFailException, AirflowSkipException) as error:
+        return [*ends, "skipped" if isinstance(error, AirflowSkipException) else "red"]
+
+
+def hours_of(output: Path, district: str) -> list[str]:
+    return [
+        row["forecast_at"][8:13].replace("T", " ")
+        for row in rows_of(output / "weather" / district / "2026-01.csv")
+    ]
+
+
+def noted(output: Path) -> list[str]:
+    path = output / "weather" / "missing" / "2026-01.csv"
+    return (
+        sorted({row["forecast_at"][8:13].replace("T", " ") for row in rows_of(path)}) if path.exists() else []
+    )
+
+
+START = datetime.fromisoformat("2026-01-02T00:00:00+09:00")
+
+
+@pytest.mark.slow
+def test_after_an_outage_of_more_than_a_day_comes_all_that_the_service_still_has(
+    kma: Kma, output: Path
+) -> None:
+    kma.keeps = timedelta(hours=24)
+    kma.fault = lambda asked, request: Response("", 500)
+    for hour in range(27):
+        assert one_run(kma, START + timedelta(hours=hour)) == ["red", "red"]
+    asked = len(kma.requests)
+    assert asked <= 27 * 4 * _weather_ask.GIVE_UP_AFTER * _kma.ATTEMPTS
+    kma.fault = lambda asked, request: None
+    for hour in range(27, 33):
+        kma.requests.clear()
+        assert one_run(kma, START + timedelta(hours=hour)) == ["green", "green"]
+        assert len(kma.requests) < 350
+    assert unfinished(output) == []
+    # 27 hours, of which the first can be had no more at 03:00 of the next day, by whatever base.
+    assert len(noted(output)) + len(hours_of(output, "Jongno-gu")) == 33
+    assert len(noted(output)) <= 4
+
+
+@pytest.mark.parametrize("fault", ["code 99", "page with 200", "empty items", "code 10"])
+def test_a_cell_that_never_comes_holds_up_no_other(kma: Kma, output: Path, fault: str) -> None:
+    refused = Response(json.dumps(kma_answer([], "10", "INVALID")))
+    answer = FAULTS.get(fault, lambda *_: refused)
+    kma.fault = lambda asked, request: answer(asked, request) if asked["nx"] in ("61", "58") else None
+    one_run(kma, START)
+    kma.fault = lambda asked, request: answer(asked, request) if asked["nx"] == "61" else None
+    for hour in range(1, 7):
+        kma.requests.clear()
+        assert one_run(kma, START + timedelta(hours=hour)) == ["red", "red"]
+        assert len(kma.requests) < 100
+    lacking = {d.name_en for d in read_districts(DISTRICTS) if d.cell[0] == 61}
+    for district in read_districts(DISTRICTS):
+        if district.name_en not in lacking:
+            assert len(hours_of(output, district.name_en)) == 7
+
+
+def test_a_maintenance_page_costs_few_calls(kma: Kma, output: Path) -> None:
+    kma.fault = FAULTS["page with 200"]
+    for hour in range(5):
+        one_run(kma, START + timedelta(hours=hour))
+    assert len(kma.requests) == 5 * 4 * _weather_ask.GIVE_UP_ON_NONSENSE_AFTER
+
+
+def test_a_cell_that_kma_refuses_is_named(kma: Kma, output: Path, tmp_path: Path) -> None:
+    file = tmp_path / "d.csv"
+    text = PROJECT_ROOT.joinpath(DISTRICTS).read_text(encoding="utf-8-sig")
+    names = text.splitlines()[0].split(",")
+    island = {"name_ko": "섬", "name_en": "Island", "code": "9900000000", "nx": "1", "ny": "1"}
+    line = ",".join(island.get(name, "") for name in names)
+    file.write_text(f"{text.rstrip()}\n{line}\n", encoding="utf-8")
+    refused = Response(json.dumps(kma_answer([], "10", "INVALID")))
+    kma.fault = lambda asked, request: refused if asked["nx"] == "1" else None
+    with pytest.raises(
+        AirflowFailException, match=r"KMA refuses them; correct .*d.csv.*\ncell 1,1 \(Island\): KMA 10"
+    ):
+        collect(districts=str(file))
+    with pytest.raises(AirflowFailException, match="yet for: Island; the other 25 districts are written"):
+        preprocess(districts=str(file))
+
+
+def test_a_collect_that_was_killed_before_it_began_is_made_up_for(kma: Kma, output: Path) -> None:
+    with pytest.raises(AirflowFailException, match="the other 0 districts are written") as failed:
+        preprocess(**hour_run(10))
+    assert not getattr(failed.value, "already_told", False)  # nobody else has told
+    collect_and_preprocess(**hour_run(11))
+    assert hours_of(output, "Jongno-gu") == ["01 11", "01 12"]
+
+
+def test_a_district_added_later_comes_with_the_next_run(kma: Kma, output: Path, tmp_path: Path) -> None:
+    file = tmp_path / "d.csv"
+    head = "name_ko,name_en,code,nx,ny"
+    file.write_text(f"{head}\n종로구,Jongno-gu,1,60,127\n", encoding="utf-8")
+    at = {"districts": str(file)}
+    collect_and_preprocess(**hour_run(10), **at)
+    file.write_text(f"{head}\n종로구,Jongno-gu,1,60,127\n부산,Busan,2,97,74\n", encoding="utf-8")
+    with pytest.raises(AirflowFailException, match="yet for: Busan"):
+        preprocess(**hour_run(10), **at)
+    collect_and_preprocess(**hour_run(11), **at)
+    assert hours_of(output, "Busan") == ["01 11", "01 12"]
+
+
+def test_what_nobody_asked_for_in_time_is_noted(kma: Kma, output: Path) -> None:
+    kma.fault = lambda asked, request: Response("", 500)
+    one_run(kma, START)
+    kma.fault = lambda asked, request: None
+    one_run(kma, START + timedelta(days=5), keep_raw_days=1)
+    assert noted(output) == ["02 01"]
+    assert unfinished(output) == []
+
+
+def test_two_cities_share_an_output_and_lose_nothing(kma: Kma, output: Path, tmp_path: Path) -> None:
+    file = tmp_path / "busan.csv"
+    lines = [
+        "name_ko,name_en,code,nx,ny",
+        "중구,Jung-gu,2611000000,97,74",
+        "강서구,Gangseo-gu,2644000000,96,76",
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    collect_and_preprocess()
+    collect_and_preprocess(districts=str(file))
+    codes = {row["code"] for row in rows_of(output / "weather" / "Jung-gu" / "2026-01.csv")}
+    assert codes == {"1114000000", "2611000000"}
+    assert len(rows_of(output / "weather" / "latest.csv")) == 27
+    # Each removes its own raw answers, and leaves the others'.
+    late = {"run_id": "late", "run_after": "2026-01-05T01:00:00+00:00", "now": "2026-01-05T01:00:00+00:00"}
+    collect(**late, districts=str(file))
+    preprocess(**late, districts=str(file), keep_raw_days=1)
+    days = sorted(path.name for path in (output / "weather" / "raw").glob("*/*"))
+    assert days == ["date=2026-01-01", "date=2026-01-05"]
+    # Of one name, at another hour: nothing of the first is taken for it.
+    found = collect(run_id=RUN["run_id"], run_after="2026-01-01T05:00:00+00:00")
+    assert found["hour"].startswith("2026-01-01T15")
+    assert preprocess(run_id=RUN["run_id"], run_after="2026-01-01T05:00:00+00:00")["rows"] == 25
+
+
+def test_what_another_is_writing_is_not_removed(kma: Kma, output: Path) -> None:
+    folder = Path(collect()["raw"])
+    fresh, old = folder / ".60-127.json.gz.aaaa.tmp", folder / ".60-127.json.gz.bbbb.tmp"
+    for path in (fresh, old):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    collect()
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_a_districts_file_that_was_renamed_leaves_no_run_behind(
+    kma: Kma, output: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "seoul.csv"
+    text = PROJECT_ROOT.joinpath(DISTRICTS).read_text(encoding="utf-8-sig")
+    file.write_text(text, encoding="utf-8")
+    kma.fault = lambda asked, request: Response("{") if asked["nx"] == "59" else None
+    with pytest.raises(RuntimeError):
+        collect(**hour_run(10), districts=str(file))
+    kma.fault = lambda asked, request: None
+    with pytest.raises(AirflowFailException, match="correct `districts` in the YAML"):
+        collect(**hour_run(11), districts="data/seul_districts.csv")
+    file.unlink()
+    collect_and_preprocess(**hour_run(12))
+    assert unfinished(output) == []
+    assert hours_of(output, "Gangseo-gu") == ["01 11", "01 12", "01 13"]
+
+
+@pytest.mark.parametrize("code", ["30", "99"])
+@pytest.mark.parametrize("shape", ["json", "xml", "value", "long"])
+def test_no_coded_form_of_the_key_gets_out(
+    kma: Kma, output: Path, code: str, shape: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    coded = "".join(f"\\u{ord(one):04x}" if one in "=+/" else one for one in KEY)
+    entities = "".join(f"&#{ord(one)};" for one in KEY)
+    bodies = {
+        "json": json.dumps(kma_answer([], code, "NOT @")).replace("@", coded),
+        "long": json.dumps(kma_answer([], code, "x" * 190 + "@")).replace("@", coded),
+        "xml": "<a><cmmMsgHeader><returnAuthMsg>key @</returnAuthMsg><returnReasonCode>"
+        f"{code}</returnReasonCode></cmmMsgHeader></a>".replace("@", entities),
+    }
+
+    def answer(asked: dict, _request: Any) -> Response:
+        items = kma_items(asked["base_date"] + asked["base_time"], int(asked["nx"]), int(asked["ny"]))
+        items[0]["fcstValue"] = "@"
+        body = bodies.get(shape, json.dumps(kma_answer(items)).replace("@", coded))
+        return Response(body.replace("@", entities))
+
+    kma.fault = answer
+    with pytest.raises((RuntimeError, AirflowFailException)) as error:
+        collect()
+    with pytest.raises(AirflowFailException):
+        preprocess()
+    assert KEY[:12] not in str(error.value) + caplog.text
+    assert [name for name, data in tree(output).items() if KEY[:12].encode() in data] == []
+
+
+def test_made_up_weather_ends_no_run_of_kmas(kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kma.fault = lambda asked, _: Response("{") if asked["nx"] == "59" else None
+    with pytest.raises(RuntimeError):
+        collect(**hour_run(10))
+    connection = os.environ["AIRFLOW_CONN_KMA_API"]
+    monkeypatch.delenv("AIRFLOW_CONN_KMA_API")
+    with pytest.raises(AirflowFailException, match="begun with KMA's answers .* make the connection again"):
+        collect(**hour_run(10))
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", connection)
+    kma.fault = lambda asked, request: None
+    collect_and_preprocess(**hour_run(11))
+    assert {row["source"] for row in rows_of(output / "weather" / "Gangseo-gu" / "2026-01.csv")} == {"kma"}
+    # Nor takes it the place of what is noted as missing.
+    kma.now = kst("2026-01-09T10:00:00")
+    late = {**hour_run(20), "now": "2026-01-09T10:00:00+09:00"}
+    with pytest.raises(AirflowSkipException):
+        collect_and_preprocess(**late)
+    before = tree(output)
+    monkeypatch.delenv("AIRFLOW_CONN_KMA_API")
+    with pytest.raises(AirflowSkipException):
+        collect_and_preprocess(**late)
+    assert tree(output) == before
+
+
+def test_a_sample_run_that_was_killed_is_finished_by_the_next(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        written = iter(range(5))
+        write = _weather_raw.write
+        patch.setattr(_weather_raw, "write", lambda *given: (next(written), write(*given)))
+        with pytest.raises(StopIteration):
+            collect(**hour_run(10))
+    collect_and_preprocess(**hour_run(11))
+    assert unfinished(output) == []
+    assert hours_of(output, "Gangseo-gu") == ["01 11", "01 12"]
+
+
+def test_a_run_of_samples_cleared_when_kma_has_no_more_says_so(
+    kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = os.environ.pop("AIRFLOW_CONN_KMA_API")
+    collect_and_preprocess()
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", connection)
+    kma.now = kst("2026-01-09T10:00:00")
+    assert collect(now="2026-01-09T10:00:00+09:00")["made_up"] == 14
+    assert "14 cells stay made up" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["answer", "hour", "folder"])
+def test_a_spoilt_raw_answer_of_an_old_hour_is_asked_for_again(kma: Kma, output: Path, damage: str) -> None:
+    kma.fault = lambda asked, _: Response("{") if asked["nx"] == "59" else None
+    with pytest.raises(RuntimeError):
+        collect(**hour_run(10))
+    run = _weather_raw.Run(hour_run(10)["run_id"], hour_run(10)["run_after"], DISTRICTS)
+    path = _weather_raw.path_of(run.folder, (60, 127))
+    raw = _weather_raw.read(path)
+    assert raw is not None
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        _weather_raw.write(run.folder, dataclasses.replace(raw, **{damage: "nonsense"}))
+    kma.fault = lambda asked, request: None
+    assert collect_and_preprocess(**hour_run(11))["rows"] == 25
+    assert unfinished(output) == ([] if damage != "folder" else ["2026-01-01T11"])
+
+
+def test_help_ends_with_its_budget(kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kma.fault = lambda asked, request: Response("", 500)
+    for hour in range(10):
+        with pytest.raises(RuntimeError):
+            collect(**hour_run(hour))
+    kma.fault = lambda asked, request: None
+    kma.requests.clear()
+    collect(**hour_run(10))
+    assert len(kma.requests) == 14 + weather.HELP_CELLS
+    monkeypatch.setattr(weather, "HELP_FOR_S", -1)
+    kma.requests.clear()
+    collect(**hour_run(11))
+    assert len(kma.requests) == 14

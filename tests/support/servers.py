@@ -99,6 +99,7 @@ class Kma:
     not_out: set[str] = field(default_factory=set)  # bases, YYYYMMDDHHMM, that are not served yet
     fault: Callable[[dict[str, str], Request], Response | None] = field(default=lambda asked, request: None)
     now: datetime | None = None  # its clock: with it a base is out from HH:45 on, and gone after a day
+    keeps: timedelta = timedelta(hours=26)  # how old a base may be
     lost: set[str] = field(default_factory=set)  # bases that it never has
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class Kma:
             return self._json(kma_answer([], "03", "NO_DATA"))
         if self.now is not None:
             age = self.now - datetime.strptime(base, "%Y%m%d%H%M").replace(tzinfo=ZoneInfo("Asia/Seoul"))
-            if age > timedelta(hours=26):
+            if age > self.keeps:
                 return self._json(kma_answer([], "10", "최근 3일 간의 자료만 제공합니다."))
             if age < timedelta(minutes=15):
                 return self._json(kma_answer([], "03", "NO_DATA"))
