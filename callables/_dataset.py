@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callables._files import project_path, sha256
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_SHOWN = 5
+MOST_SLIPS = 0.2  # of a column's values may be texts among numbers; more of them are meant
+RANGE_SLACK = 0.1  # of the champion's range, beyond which a value is told
 NO_VALUE = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None")
 
 
@@ -113,7 +116,97 @@ def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
         problems.append(f"row id {row_id!r} is not unique in {len(twice)} rows: {_lines(twice)}")
     if frame[target].nunique() == 1:
         problems.append(f"target {target!r} has the one value {frame[target].iloc[0]!r} in all rows")
+    for name in frame.columns:
+        if name not in (target, row_id):
+            problems += _problems_of(frame[name])
     return problems
+
+
+def _problems_of(column: pd.Series) -> list[str]:
+    """Return what is wrong with a feature: numbers with a few texts among them, or without an end."""
+    import pandas as pd
+
+    if column.dtype.kind in "iufb":
+        infinite = column.index[column.abs() == float("inf")] if column.dtype.kind == "f" else []
+        if len(infinite):
+            return [f"column {column.name!r} is infinite in {len(infinite)} rows: {_lines(infinite)}"]
+        return []
+    present = column.dropna()
+    numbers = pd.to_numeric(present, errors="coerce")
+    texts = present[numbers.isna()]
+    if present.empty or len(texts) > MOST_SLIPS * len(present):
+        return []
+    shown = ", ".join(f"line {row + 2} has {str(value)[:30]!r}" for row, value in texts[:ROWS_SHOWN].items())
+    return [f"column {column.name!r} has numbers, but in {len(texts)} rows: {shown}"]
+
+
+def check_classes(dataset: Dataset, folds: int) -> None:
+    """Check that each class of the target has a row for each fold; ValueError that names those without."""
+    target = dataset.frame[dataset.target]
+    counts = target.value_counts()
+    if few := [value for value in counts.index if counts[value] < folds]:
+        shown = ", ".join(
+            f"{value!r} has {counts[value]} ({_lines(target.index[target == value])})"
+            for value in few[:ROWS_SHOWN]
+        )
+        raise ValueError(
+            f"dataset {dataset.location!r} cannot be used for training:\n- each class of target "
+            f"{dataset.target!r} needs {folds} rows, one for each fold, and {len(few)} have fewer: {shown}"
+        )
+
+
+def warnings(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[str]:
+    """Yield what can be learnt from and may be meant otherwise, with columns and lines.
+
+    ``known`` are the features in the champion's record, with dtype and range; None where there is none.
+    """
+    features = dataset.frame[dataset.features]
+    constant = [name for name in features if features[name].nunique(dropna=False) <= 1]
+    if constant:
+        yield f"the same value in all rows: {_names(constant)}"
+    varied = features.drop(columns=constant)
+    twice = [name for name, repeated in varied.T.duplicated().items() if repeated]
+    if twice:
+        yield f"the same values as an earlier column: {_names(twice)}"
+    for name in varied:
+        empty = varied.index[varied[name].isna()]
+        if len(empty):
+            yield f"column {name!r} is empty in {len(empty)} rows: {_lines(empty)}"
+    for feature in known or []:
+        yield from _differences(features, feature)
+    if known is not None and (new := [name for name in features if name not in {f["name"] for f in known}]):
+        yield f"the champion does not know: {_names(new)}"
+
+
+def _differences(features: pd.DataFrame, known: dict[str, Any]) -> Iterator[str]:
+    """Yield how a column differs from what the champion learnt from."""
+    name = known["name"]
+    if name not in features:
+        yield f"no column {name!r}, which the champion learnt from"
+        return
+    column = features[name]
+    if _is_number(str(column.dtype)) != _is_number(known["dtype"]):
+        yield f"column {name!r} is {column.dtype}; the champion learnt from {known['dtype']}"
+        return
+    low, high = known.get("min"), known.get("max")
+    if low is None or high is None:
+        return
+    slack = RANGE_SLACK * (high - low)
+    outside = column.index[(column < low - slack) | (column > high + slack)]
+    if len(outside):
+        yield (
+            f"column {name!r} lies outside {low:g} to {high:g}, which the champion learnt from, "
+            f"in {len(outside)} rows: {_lines(outside)}"
+        )
+
+
+def _is_number(dtype: str) -> bool:
+    return dtype.startswith(("int", "uint", "float", "bool", "Int", "Float"))
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:ROWS_SHOWN])
+    return shown if len(names) <= ROWS_SHOWN else f"{shown} and {len(names) - ROWS_SHOWN} more"
 
 
 def _suggest(name: str, names: list[str]) -> str:

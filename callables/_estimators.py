@@ -1,4 +1,4 @@
-"""From what YAML says (an estimator's path, a search space, a metric's name) to scikit-learn objects."""
+"""From what YAML says (an estimator's path, a metric's name) to scikit-learn objects."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALLOWED_PACKAGES = ("sklearn.", "callables.")
-CONTINUOUS = ("uniform", "loguniform")
-DISTRIBUTIONS = (*CONTINUOUS, "randint")
 
 
 def resolve(path: str, key: str) -> type:
@@ -68,69 +66,19 @@ def build_pipeline(frame: pd.DataFrame, estimator: str, parameters: dict, scaler
 
 def _make(path: str, parameters: dict) -> Any:
     cls = resolve(path, "estimator")
-    _check_names(cls, path, parameters, "parameters")
+    check_names(cls, path, parameters, "parameters")
     try:
         return cls(**parameters)
     except TypeError as error:
         raise ValueError(f"estimator {path!r} cannot be made from `parameters`: {error}") from error
 
 
-def _check_names(cls: type, path: str, given: dict, key: str) -> None:
+def check_names(cls: type, path: str, given: dict, key: str) -> None:
+    """Raise ValueError, with a suggestion, for a name in ``key:`` that is no parameter of the estimator."""
     known = list(inspect.signature(cls).parameters)
     for name in given:
         if name not in known:
             raise ValueError(f"{key}: {path} has no parameter {name!r}{_did_you_mean(name, known)}")
-
-
-def build_search(
-    pipeline: Any, search_space: dict, *, metric: str, candidates: int, folds: int, seed: int
-) -> Any:
-    """Return a RandomizedSearchCV over ``search_space``, or the pipeline itself where there is none.
-
-    A list is a choice; ``{distribution: loguniform, low: 0.01, high: 10}`` is drawn from (uniform,
-    loguniform, randint). The seed decides which candidates are tried.
-    """
-    from sklearn.base import is_classifier
-    from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
-
-    estimator = pipeline.named_steps["estimator"]
-    _seed(estimator, seed)
-    if not search_space:
-        return pipeline
-    _check_names(type(estimator), type(estimator).__name__, search_space, "search_space")
-    space = {f"estimator__{name}": _values(name, spec) for name, spec in search_space.items()}
-    scorer, _ = find_scorer(metric)
-    # Shuffled: a file is often sorted by what is to be learnt.
-    splitter = StratifiedKFold if is_classifier(estimator) else KFold
-    cv = splitter(folds, shuffle=True, random_state=seed)
-    return RandomizedSearchCV(
-        pipeline, space, n_iter=candidates, scoring=scorer, cv=cv, random_state=seed, n_jobs=1
-    )
-
-
-def _seed(estimator: Any, seed: int) -> None:
-    if estimator.get_params().get("random_state", 0) is None:
-        estimator.set_params(random_state=seed)
-
-
-def _values(name: str, spec: Any) -> Any:
-    import scipy.stats
-
-    if isinstance(spec, list) and spec:
-        return spec
-    if isinstance(spec, dict) and set(spec) == {"distribution", "low", "high"}:
-        kind, low, high = spec["distribution"], spec["low"], spec["high"]
-        if kind in DISTRIBUTIONS and low < high:
-            # scipy's uniform takes a width, the two others an upper end.
-            return (
-                scipy.stats.uniform(low, high - low)
-                if kind == "uniform"
-                else getattr(scipy.stats, kind)(low, high)
-            )
-    raise ValueError(
-        f"search_space.{name} is {spec!r}; give a list of values, or "
-        f"{{distribution: {'|'.join(DISTRIBUTIONS)}, low: …, high: …}} with low < high"
-    )
 
 
 def find_scorer(metric: str) -> tuple[Any, str]:

@@ -10,11 +10,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
+from callables import _drift
 from callables._csv import csv_bytes
-from callables._dataset import Dataset, fingerprint, read_dataset, split_holdout
+from callables._dataset import (
+    Dataset,
+    check_classes,
+    fingerprint,
+    read_dataset,
+    split_holdout,
+    warnings,
+)
 from callables._files import relative_to_project, sha256, to_json, write_atomic
-from callables._model_store import ModelStore
+from callables._model_store import ModelStore, ModelStoreError
 from callables._run import parse_time, seed_of
+from callables._search import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,22 +34,56 @@ HOLDOUT_COLUMNS = ("row_id", "actual", "prediction", "probability")
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "joblib")
 
 
-def check_dataset(*, dataset: str, target: str, row_id: str | None = None) -> dict:
+def check_dataset(
+    *,
+    dataset: str,
+    target: str,
+    row_id: str | None = None,
+    model: str | None = None,
+    estimator: str | None = None,
+    folds: int = 0,
+) -> dict:
     """Check that ``dataset`` can be learnt from, before any time is spent on training.
 
-    Returns its location, SHA-256, numbers of rows and features, and the target's number of values. Raises
-    FileNotFoundError or ValueError that lists every problem with column and line.
+    With ``estimator`` (a classifier) and ``folds`` each class needs a row for each fold; with ``model`` the
+    columns are held against those that its champion learnt from. Returns its location, SHA-256, numbers of
+    rows and features, the target's number of values, and warnings: what can be learnt from, and may be
+    meant otherwise. Raises FileNotFoundError or ValueError that lists every problem with column and line.
     """
     data = read_dataset(dataset, target, row_id)
+    if estimator and folds and _is_classifier(estimator):
+        check_classes(data, folds)
+    champion = ModelStore(model).usable_pointer() if model else None
+    known = _features_of(ModelStore(model), champion["version"]) if model and champion else None
+    found = list(warnings(data, known))
+    for text in found:
+        log.warning("%s: %s", dataset, text)
     summary = {
         "dataset": dataset,
         "sha256": data.sha256,
         "rows": len(data.frame),
         "features": len(data.features),
         "target_values": int(data.frame[target].nunique()),
+        "warnings": found,
     }
     log.info("%s: %d rows, %d features", dataset, summary["rows"], summary["features"])
     return summary
+
+
+def _is_classifier(estimator: str) -> bool:
+    from sklearn.base import ClassifierMixin
+
+    from callables._estimators import resolve
+
+    return issubclass(resolve(estimator, "estimator"), ClassifierMixin)
+
+
+def _features_of(store: ModelStore, version: str) -> list[dict[str, Any]] | None:
+    try:
+        return store.metadata(version)["features"]
+    except ModelStoreError as error:
+        log.warning("the champion's features are not known: %s", error)
+        return None
 
 
 def train_challenger(
@@ -59,19 +102,24 @@ def train_challenger(
     candidates: int = 8,
     folds: int = 3,
     other_metrics: list[str] | None = None,
+    seconds: float | None = None,
+    seed: int | None = None,
     holdout_share: float = 0.2,
     holdout_seed: int = 0,
 ) -> dict:
     """Train ``estimator`` on the rows outside the holdout and save it as a new version of ``model``.
 
-    ``candidates`` settings are drawn from ``search_space`` with a seed made from ``run_id``, and compared by
-    ``metric`` in ``folds``-fold cross-validation; the best is fitted on all training rows. ``run_after`` is
-    an ISO 8601 time with an offset. A second call with the same arguments returns the same version and
-    trains nothing. Returns model, version, metrics on the holdout, chosen parameters and row counts.
+    ``candidates`` settings are drawn from ``search_space`` with ``seed``, or one made from ``run_id``, and
+    compared by ``metric`` in ``folds``-fold cross-validation; the best is fitted on all training rows. The
+    budget is the number of candidates, and ``seconds``: after these no other is begun. A candidate that
+    fails is noted, and costs no other. ``run_after`` is an ISO 8601 time with an offset. A second call with
+    the same arguments returns the same version and trains nothing. Returns model, version, metrics on the
+    holdout, chosen parameters and row counts.
     """
+    settings = dict(locals())
     from callables import _estimators
+    from callables._search import search
 
-    settings = {name: value for name, value in locals().items() if name != "_estimators"}
     metrics_wanted = [metric, *(other_metrics or [])]
     for name in metrics_wanted:
         _estimators.find_scorer(name)  # a wrong name is told before the time is spent
@@ -86,20 +134,27 @@ def train_challenger(
 
     training, holdout = split_holdout(data, holdout_share, holdout_seed)
     pipeline = _estimators.build_pipeline(training[data.features], estimator, parameters or {}, scaler)
-    search = _estimators.build_search(
-        pipeline, search_space or {}, metric=metric, candidates=candidates, folds=folds, seed=seed_of(run_id)
-    )
     log.info("training %s on %d rows, %d held out", estimator, len(training), len(holdout))
-    fitted = search.fit(training[data.features], training[target])
-    best = getattr(fitted, "best_estimator_", fitted)
+    found = search(
+        pipeline,
+        search_space or {},
+        (training[data.features], training[target]),
+        metric=metric,
+        candidates=candidates,
+        folds=folds,
+        seed=seed_of(run_id) if seed is None else seed,
+        seconds=seconds,
+    )
+    best = found.pipeline.fit(training[data.features], training[target])
     metrics = _estimators.measure(best, holdout[data.features], holdout[target], metrics_wanted)
     made_at = datetime.now(UTC)
     metadata = {
         **_settings_on_record(settings),
         "inputs": inputs,
         "metrics": metrics,
-        "parameters": {**(parameters or {}), **_best_parameters(fitted)},
-        "cv_score": _number(getattr(fitted, "best_score_", None)),
+        "parameters": {**(parameters or {}), **found.parameters},
+        "cv_score": found.cv_score,
+        "candidates": found.tried,
         "dataset": {"location": dataset, "sha256": data.sha256, "rows_trained": len(training)},
         "holdout": _describe_holdout(holdout, data.row_id, holdout_share, holdout_seed),
         "features": _describe(training[data.features]),
@@ -157,15 +212,10 @@ def _describe_holdout(holdout: pd.DataFrame, row_id: str, share: float, seed: in
     return {**told, "fingerprint": fingerprint(holdout, row_id)}
 
 
-def _best_parameters(fitted: Any) -> dict[str, Any]:
-    best = getattr(fitted, "best_params_", {})
-    return {name.removeprefix("estimator__"): _number(value) for name, value in best.items()}
-
-
 def _number(value: Any) -> Any:
     """Return a numpy scalar as JSON knows it; NaN becomes None."""
-    plain = value.item() if hasattr(value, "item") else value
-    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+    found = plain(value)
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def _describe(features: pd.DataFrame) -> list[dict[str, Any]]:
@@ -174,6 +224,7 @@ def _describe(features: pd.DataFrame) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"name": str(name), "dtype": str(column.dtype)}
         if column.dtype.kind in "iuf":
             entry |= {"min": _number(column.min()), "max": _number(column.max())}
+        entry["distribution"] = _drift.describe(column)
         described.append(entry)
     return described
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def test_check_dataset_describes_digits() -> None:
         ("id,a,digit\n1,2,3\n2,2,3\n", "target 'digit' has the one value"),
         ("id,a,digit\n", "it has a header line and no rows"),
         ("id,digit\n1,2\n", "no feature column beside"),
+        ("id,a,digit\n1,2,3\n2,inf,4\n", "column 'a' is infinite in 1 rows: line 3"),
+        (
+            "id,a,digit\n1,2,3\n2,3,4\n3,4,4\n4,5,4\n5,1O,4\n6,7,4\n",
+            "column 'a' has numbers, but in 1 rows: line 6 has '1O'",
+        ),
         ("", "is not a CSV with a header line"),
     ],
 )
@@ -73,6 +79,75 @@ def test_check_dataset_lists_every_problem_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is empty in 1 rows") as error:
         training.check_dataset(dataset=location, target="digit", row_id="id")
     assert "is not unique" in str(error.value)
+
+
+def test_each_class_needs_a_row_for_each_fold(tmp_path: Path) -> None:
+    rows = [f"{i},{i % 7},{'rare' if i == 4 else i % 2}" for i in range(40)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,kind", *rows]) + "\n")
+    given = {"dataset": location, "target": "kind", "row_id": "id", "folds": 3}
+    message = r"each class of target 'kind' needs 3 rows, one for each fold, and 1 have fewer: 'rare' has 1 \(line 6\)"
+    with pytest.raises(ValueError, match=message):
+        training.check_dataset(**given, estimator="sklearn.tree.DecisionTreeClassifier")
+    training.check_dataset(**given, estimator="sklearn.tree.DecisionTreeRegressor")
+
+
+def test_what_may_be_meant_otherwise_is_a_warning(
+    output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write(change: Callable[[int], str] = lambda i: "", head: str = "id,a,b,c,d,y") -> str:
+        rows = [f"{i},{i},{i},5,{'' if i == 3 else i % 4},{i % 2}{change(i)}" for i in range(60)]
+        return write_csv(tmp_path / "rows.csv", "\n".join([head, *rows]) + "\n")
+
+    given = {"dataset": write(), "target": "y", "row_id": "id", "model": "m"}
+    settings = {"estimator": "sklearn.naive_bayes.GaussianNB", "metric": "accuracy", "run_id": "r"}
+    found = training.check_dataset(**given)
+    assert found["warnings"] == [
+        "the same value in all rows: 'c'",
+        "the same values as an earlier column: 'b'",
+        "column 'd' is empty in 1 rows: line 5",
+    ]
+    assert "the same value in all rows: 'c'" in caplog.text
+    version = training.train_challenger(**given, **settings, run_after="2026-01-01T00:00:00+00:00")["version"]
+    ModelStore("m").promote(version, expect=None, run_id="r", reason="")
+    write(lambda i: f",{i}", "id,a,b,c,d,y,new")
+    text = (tmp_path / "rows.csv").read_text(encoding="utf-8")
+    rows = [line.split(",") for line in text.splitlines()]
+    for number, row in enumerate(rows[1:]):
+        row[1] = "900" if number == 7 else row[1]
+        row[2] = f"t{number}"
+    write_csv(tmp_path / "rows.csv", "\n".join(",".join(row[:3] + row[4:]) for row in rows) + "\n")
+    now = training.check_dataset(**given)["warnings"]
+    assert "column 'a' lies outside 0 to 59, which the champion learnt from, in 1 rows: line 9" in now
+    assert "column 'b' is str; the champion learnt from int64" in now
+    assert "no column 'c', which the champion learnt from" in now
+    assert "the champion does not know: 'new'" in now
+
+
+def test_a_candidate_that_fails_loses_no_other_and_all_are_on_record(
+    output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    space = {"solver": ["lbfgs", "no-such"], "C": [0.1]}
+    version = training.train_challenger(**{**SETTINGS, "search_space": space})["version"]
+    record = ModelStore("digits").metadata(version)
+    assert record["parameters"]["solver"] == "lbfgs"
+    assert sorted("error" in tried for tried in record["candidates"]) == [False, True]
+    assert re.search(
+        r"candidate \d of 2: accuracy 0\.\d+ in [\d.]+ s: \{'solver': 'lbfgs'",
+        caplog.text.replace("'C': 0.1, ", ""),
+    )
+    with pytest.raises(ValueError, match="all 1 candidates failed; the first: InvalidParameterError"):
+        training.train_challenger(**{**SETTINGS, "search_space": {"solver": ["no-such"]}, "candidates": 1})
+
+
+def test_no_candidate_is_begun_once_the_seconds_have_passed(output: Path) -> None:
+    version = training.train_challenger(**SETTINGS, seconds=0)["version"]
+    assert len(ModelStore("digits").metadata(version)["candidates"]) == 1
+
+
+def test_a_seed_from_yaml_makes_runs_try_the_same(output: Path) -> None:
+    results = [training.train_challenger(**{**SETTINGS, "run_id": run}, seed=7) for run in ("a", "b")]
+    assert results[0]["parameters"] == results[1]["parameters"]
 
 
 def test_a_missing_dataset_is_named() -> None:
@@ -200,6 +275,8 @@ def test_rows_sorted_by_the_target_are_searched_in_random_order(output: Path, tm
         ),
         ({"other_metrics": ["f1_makro"]}, "did you mean 'f1_macro'?"),
         ({"metric": "acuracy"}, "metric 'acuracy' is not known; did you mean 'accuracy'?"),
+        ({"candidates": 0}, "candidates is 0; it must be 1 or more"),
+        ({"folds": 1}, "folds is 1; it must be 2 or more"),
         ({"holdout_share": 1.5}, "holdout_share is 1.5"),
         ({"run_after": "2026-01-01"}, "is not ISO 8601 with an offset"),
         ({"model": "../digits"}, "is not a plain name"),

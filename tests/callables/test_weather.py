@@ -450,7 +450,7 @@ def test_whatever_the_service_does_a_later_try_ends_well_and_the_key_is_nowhere(
         collect()
     except RuntimeError as error:
         told = str(error)
-        assert "cell 60,127: KMA " in told
+        assert "cell 60,127 (Jongno-gu/Jung-gu): KMA " in told
     assert told
     kma.fault = lambda asked, request: None
     assert collect_and_preprocess()["rows"] == 25

@@ -1,0 +1,126 @@
+"""Random search for an estimator's settings, within a budget; a candidate that fails costs no other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from callables._estimators import check_names, find_scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+DISTRIBUTIONS = ("uniform", "loguniform", "randint")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best candidate, not yet fitted on all rows, and what became of each that was tried."""
+
+    pipeline: Any
+    parameters: dict[str, Any] = field(default_factory=dict)
+    cv_score: float | None = None
+    tried: list[dict[str, Any]] = field(default_factory=list)
+
+
+def search(
+    pipeline: Any,
+    space: dict[str, Any],
+    rows: tuple[pd.DataFrame, pd.Series],
+    *,
+    metric: str,
+    candidates: int,
+    folds: int,
+    seed: int,
+    seconds: float | None = None,
+) -> Found:
+    """Compare ``candidates`` settings drawn from ``space`` by ``metric`` in ``folds``-fold cross-validation.
+
+    A list is a choice; ``{distribution: loguniform, low: 0.01, high: 10}`` is drawn from (uniform,
+    loguniform, randint). The seed decides which are tried, and their order. No other is begun once
+    ``seconds`` have passed; the first always is. Without a space the pipeline itself is the answer. Raises
+    ValueError for a space that cannot be meant, and when all candidates fail.
+    """
+    from sklearn.base import clone, is_classifier
+    from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold, cross_val_score
+
+    for name, value, least in (("candidates", candidates, 1), ("folds", folds, 2)):
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be {least} or more")
+    estimator = pipeline.named_steps["estimator"]
+    if estimator.get_params().get("random_state", 0) is None:
+        estimator.set_params(random_state=seed)
+    if not space:
+        return Found(pipeline)
+    check_names(type(estimator), type(estimator).__name__, space, "search_space")
+    drawn = ParameterSampler(
+        {f"estimator__{name}": _values(name, spec) for name, spec in space.items()},
+        candidates,
+        random_state=seed,
+    )
+    scorer, direction = find_scorer(metric)
+    # Shuffled: a file is often sorted by what is to be learnt.
+    splitter = StratifiedKFold if is_classifier(estimator) else KFold
+    cv = splitter(folds, shuffle=True, random_state=seed)
+    started, tried = time.monotonic(), []
+    best, best_score = pipeline, None
+    for number, settings in enumerate(drawn, start=1):
+        if best_score is not None and seconds is not None and time.monotonic() - started > seconds:
+            log.info("%g s have passed: %d of %d candidates were tried", seconds, number - 1, candidates)
+            break
+        candidate = clone(pipeline).set_params(**settings)
+        parameters = {name.removeprefix("estimator__"): plain(value) for name, value in settings.items()}
+        begun = time.monotonic()
+        entry: dict[str, Any] = {"parameters": parameters}
+        tried.append(entry)
+        try:
+            scores = cross_val_score(candidate, *rows, scoring=scorer, cv=cv, error_score="raise")
+            score = float(scores.mean())
+            if score != score:  # the one number that is not itself
+                raise ValueError(f"{metric} is not a number in a fold")
+        except Exception as error:  # whatever an estimator raises: the others may do
+            entry["error"] = f"{type(error).__name__}: {error}"[:300]
+            log.warning("candidate %d of %d failed: %s: %s", number, candidates, parameters, entry["error"])
+            continue
+        entry |= {
+            "cv_score": score if direction == "maximize" else -score,
+            "seconds": round(time.monotonic() - begun, 3),
+        }
+        if best_score is None or score > best_score:
+            best, best_score, chosen = candidate, score, entry
+        log.info(
+            "candidate %d of %d: %s %.4f in %.1f s: %s",
+            *(number, candidates, metric, entry["cv_score"], entry["seconds"], parameters),
+        )
+    if best_score is None:
+        raise ValueError(f"all {len(tried)} candidates failed; the first: {tried[0]['error']}")
+    return Found(best, chosen["parameters"], chosen["cv_score"], tried)
+
+
+def plain(value: Any) -> Any:
+    """Return a numpy scalar as the Python value that JSON knows."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _values(name: str, spec: Any) -> Any:
+    import scipy.stats
+
+    if isinstance(spec, list) and spec:
+        return spec
+    if isinstance(spec, dict) and set(spec) == {"distribution", "low", "high"}:
+        kind, low, high = spec["distribution"], spec["low"], spec["high"]
+        if kind in DISTRIBUTIONS and low < high:
+            # scipy's uniform takes a width, the two others an upper end.
+            return (
+                scipy.stats.uniform(low, high - low)
+                if kind == "uniform"
+                else getattr(scipy.stats, kind)(low, high)
+            )
+    raise ValueError(
+        f"search_space.{name} is {spec!r}; give a list of values, or "
+        f"{{distribution: {'|'.join(DISTRIBUTIONS)}, low: …, high: …}} with low < high"
+    )
