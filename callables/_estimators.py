@@ -114,15 +114,29 @@ def measure(model: Any, features: pd.DataFrame, target: pd.Series, metrics: list
     return values
 
 
-def predict_rows(model: Any, features: pd.DataFrame) -> tuple[list, list[float | None]]:
-    """Return (predictions, probabilities) row by row; the probability is that of the predicted class.
+# Classifiers that predict the class of the highest probability, so that one question answers both.
+BY_PROBABILITY = (
+    "sklearn.linear_model._logistic.",
+    "sklearn.naive_bayes.",
+    "sklearn.tree.",
+    "sklearn.ensemble._forest.",
+    "sklearn.ensemble._hist_gradient_boosting.",
+)
+
+
+def predict(model: Any, features: pd.DataFrame) -> tuple[Any, Any]:
+    """Return (predictions, probabilities), arrays by row; the probability is that of the predicted class.
 
     Probabilities are None for regression and for classifiers that give none.
     """
-    predictions = model.predict(features).tolist()
     if not hasattr(model, "predict_proba"):
-        return predictions, [None] * len(predictions)
-    return predictions, model.predict_proba(features).max(axis=1).tolist()
+        return model.predict(features), None
+    probabilities = model.predict_proba(features)
+    final = model.steps[-1][1] if hasattr(model, "steps") else model
+    path = f"{type(final).__module__}.{type(final).__name__}"
+    if path.startswith(BY_PROBABILITY):
+        return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
+    return model.predict(features), probabilities.max(axis=1)
 
 
 def _did_you_mean(name: str, names: list[str]) -> str:

@@ -253,6 +253,20 @@ class ModelStore:
             log.error("%s; going on as if there were no champion", error)
             return None, error.tag
 
+    def before_champion(self) -> str:
+        """Return the version to roll back to; ModelStoreError where there is none.
+
+        Where the pointer is broken, that is whom it pointed to: the history knows.
+        """
+        pointer = self.usable_pointer()
+        moved = [entry["version"] for entry in self.history() if entry["verdict"] in MOVES]
+        version = pointer["previous"] if pointer else next(reversed(moved), None)
+        if not version:
+            raise ModelStoreError(
+                f"there is nothing to roll back to: model {self.name!r} has had one champion at most"
+            )
+        return version
+
     def load_champion(self) -> Loaded | None:
         """Return the champion, loaded; None before the first promotion.
 

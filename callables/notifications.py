@@ -63,6 +63,11 @@ def notify_promotion(context: Mapping[str, Any], *, connection: str = "slack_web
     _send("\n".join(lines), connection)
 
 
+def warn(text: str, *, connection: str = "slack_webhook") -> None:
+    """Tell Slack of something that a person should look at, though nothing has failed."""
+    _send(f":warning: {_escape(text)}", connection)
+
+
 def _send(text: str, connection: str) -> None:
     """Send ``text``, or log it with the reason why Slack did not get it; never raises."""
     from airflow.sdk.log import redact

@@ -1,105 +1,347 @@
-"""P3: draw rows, and let the champion predict them."""
+"""P3: choose rows, and let the champion predict them."""
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import json
 import logging
-import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
+from callables import _prediction_files
 from callables._airflow import skip
-from callables._csv import csv_bytes
-from callables._dataset import read_rows
-from callables._files import output_path, relative_to_project, safe_name, write_atomic
-from callables._model_store import ModelStore
+from callables._files import (
+    ChangedError,
+    output_path,
+    read_with_tag,
+    relative_to_project,
+    to_json,
+    write_if_unchanged,
+)
+from callables._model_store import Loaded, ModelStore, ModelStoreError
+from callables._row_source import CHUNK_ROWS, RowSource
 from callables._run import parse_time, seed_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    import pandas as pd
     from upath import UPath
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("run_id", "run_after", "model_version", "row_id", "prediction", "probability", "scored_at")
+COLUMNS = _prediction_files.COLUMNS
+RUNS_REMEMBERED = 1000  # of `rows: new`, so that a cleared run predicts the same rows again
+ROWS_SHOWN = 5
+RANGE_SLACK = 0.1  # of the training range, beyond which a value is counted
 
 
-def draw_rows(*, dataset: str, run_id: str, rows: int = 5, row_id: str | None = None) -> dict:
-    """Draw ``rows`` different rows of ``dataset`` at random, the same ones for the same ``run_id``.
+def draw_rows(
+    *,
+    run_id: str,
+    dataset: str | None = None,
+    sql: str | None = None,
+    connection: str | None = None,
+    rows: int | Literal["random", "new", "all"] = "random",
+    count: int = 5,
+    row_id: str | None = None,
+    new_by: str | None = None,
+    model: str | None = None,
+) -> dict:
+    """Choose the rows that this run is to predict; the same ``run_id`` chooses the same ones again.
 
-    Returns the drawn row ids, as text. Raises ValueError when there are fewer rows than asked for.
+    Of ``dataset`` (a CSV) or ``sql`` through the Airflow ``connection``: ``rows: random`` draws ``count``
+    different ones (a number in place of ``random`` draws so many), ``all`` takes all, and ``new`` those
+    whose column ``new_by``, which only grows, is greater than in any earlier run for ``model``. Returns the
+    choice, for ``predict_rows``; skips when nothing is new. Raises ValueError when there are fewer rows than
+    asked for.
     """
-    frame, id_column, _ = read_rows(dataset, row_id)
-    if id_column not in frame.columns:
-        raise ValueError(f"dataset {dataset!r} has no column {id_column!r} for `row_id`")
-    ids = [str(value) for value in frame[id_column]]
-    if len(set(ids)) != len(ids):
+    source = RowSource(dataset, sql, connection, row_id)
+    if rows == "all":
+        return {"rows": "all"}
+    if rows == "new":
+        if not new_by or not model:
+            raise ValueError("rows is 'new': name the column that grows in `new_by`, and the `model`")
+        return _choose_new(source, new_by, ModelStore(model).name, run_id)
+    if isinstance(rows, str) and rows != "random":
+        raise ValueError(f"rows is {rows!r}; it must be random, new, all or a number")
+    drawn = _draw(source, count if rows == "random" else int(rows), seed_of(run_id))
+    log.info("drew rows %s of %s", ", ".join(drawn), source.name)
+    return {"rows": "random", "row_ids": drawn}
+
+
+def _draw(source: RowSource, count: int, seed: int) -> list[str]:
+    """Return the ids of ``count`` rows: those whose hash with the seed is smallest, in that order.
+
+    So the draw does not depend on the order of rows, and needs no more memory for more of them.
+    """
+    kept: list[tuple[int, str]] = []  # a heap of negative hashes: the greatest is first
+    total = 0
+    for frame in source.chunks():
+        total += len(frame)
+        for row in frame[source.id_column]:
+            number = -int.from_bytes(hashlib.blake2b(f"{seed}:{row}".encode(), digest_size=8).digest(), "big")
+            if any(row == other for _, other in kept):
+                raise ValueError(
+                    f"row id {source.id_column!r} of {source.name} is not unique: a row could not be told "
+                    f"from another, {row!r} say"
+                )
+            if len(kept) < count:
+                heapq.heappush(kept, (number, row))
+            elif count > 0 and number > kept[0][0]:
+                heapq.heapreplace(kept, (number, row))
+    if not 0 < count <= total:
+        raise ValueError(f"cannot draw {count} rows from {source.name}, which has {total}; correct `rows`")
+    return [row for _, row in sorted(kept, reverse=True)]
+
+
+def _choose_new(source: RowSource, new_by: str, model: str, run_id: str) -> dict:
+    progress, _ = _progress(model)
+    if run_id in progress["runs"]:
+        after, until = progress["runs"][run_id]
+        return {"rows": "new", "new_by": new_by, "after": after, "until": until}
+    after, until, count = progress["until"], None, 0
+    for frame in source.chunks():
+        if new_by not in frame.columns:
+            raise ValueError(f"{source.name} has no column {new_by!r} for `new_by`")
+        values = _comparable(frame[new_by], new_by)
+        fresh = values if after is None else values[values > after]
+        if len(fresh):
+            count += len(fresh)
+            greatest = fresh.max()
+            greatest = greatest.item() if hasattr(greatest, "item") else greatest
+            until = greatest if until is None else max(until, greatest)
+    if until is None:
+        skip(f"nothing new in {source.name}: no {new_by} is greater than {after!r}")
+    log.info("%d rows are new, by %s up to %s", count, new_by, until)
+    return {"rows": "new", "new_by": new_by, "after": after, "until": until}
+
+
+def _comparable(column: pd.Series, name: str) -> pd.Series:
+    """Return a column's values, to be compared with each other; ValueError where one is empty."""
+    if column.isna().any():
         raise ValueError(
-            f"row id {id_column!r} of {dataset!r} is not unique: a row could not be told from another"
+            f"column {name!r}, by which rows are new, is empty in {int(column.isna().sum())} rows"
         )
-    if not 0 < rows <= len(ids):
-        raise ValueError(f"cannot draw {rows} rows from {dataset!r}, which has {len(ids)}; correct `rows`")
-    # Not for secrets: a draw that a retry repeats.
-    drawn = random.Random(seed_of(run_id)).sample(ids, rows)  # noqa: S311
-    log.info("drew rows %s of %s", ", ".join(drawn), dataset)
-    return {"row_ids": drawn}
+    return column if column.dtype.kind in "iuf" else column.astype(str)
+
+
+def _progress_path(model: str) -> UPath:
+    return output_path("predictions", model, "progress.json")
+
+
+def _progress(model: str) -> tuple[dict[str, Any], str]:
+    data, tag = read_with_tag(_progress_path(model))
+    return (json.loads(data) if data else {"until": None, "runs": {}}), tag
 
 
 def predict_rows(
     *,
     model: str,
-    dataset: str,
-    row_ids: str,
+    selection: str,
     run_id: str,
     run_after: str,
+    dataset: str | None = None,
+    sql: str | None = None,
+    connection: str | None = None,
     row_id: str | None = None,
     timezone: str = "Asia/Seoul",
+    chunk_rows: int = CHUNK_ROWS,
+    slack: str = "slack_webhook",
 ) -> dict:
-    """Predict the drawn rows with the champion of ``model`` and write one CSV for this run.
+    """Predict the chosen rows with the champion of ``model`` and write one CSV for this run.
 
-    ``row_ids`` is a JSON list of texts, as ``draw_rows`` returns it. The file lies in
-    ``output/predictions/<model>/date=…/``, the date being that of ``run_after`` in ``timezone``; a second try
-    writes the same file. Skips the task, saying so, when there is no champion. Returns the file, the model's
-    version and the number of rows.
+    ``selection`` is what ``draw_rows`` returned, as JSON, and the source is that of ``draw_rows``; rows are
+    read, predicted and written ``chunk_rows`` at a time. Columns are taken by name; one that is missing, or a
+    text where the model learnt from numbers, fails; values beyond the training range are counted. The file
+    lies in ``output/predictions/<model>/date=…/``, the date being that of ``run_after`` in ``timezone``; a
+    second try writes the same file, and the first run of a day puts the files of days before into one each.
+    Skips, saying so, when there is no champion; where a broken one makes the one before it predict, Slack is
+    told once (``slack`` is the connection). Returns the file, the model's version and the number of rows.
     """
-    from callables import _estimators
-
+    chosen = json.loads(selection)
+    source = RowSource(dataset, sql, connection, row_id)
     store = ModelStore(model)
     found = store.load_champion()
     if found is None:
         skip(
             f"model {model!r} has no champion yet: train_model makes a challenger, promote_model the champion"
         )
-    version, fitted = found.version, found.model
-    frame, id_column, _ = read_rows(dataset, row_id)
-    wanted = json.loads(row_ids)
-    drawn = frame.set_index(id_column).loc[wanted]
-    features = [feature["name"] for feature in store.metadata(version)["features"]]
-    missing = [name for name in features if name not in drawn.columns]
-    if missing:
-        raise ValueError(f"dataset {dataset!r} lacks columns that {model} {version} learnt from: {missing}")
-    predictions, probabilities = _estimators.predict_rows(fitted, drawn[features])
+    if found.problem:
+        _warn_once(store, found, slack)
     moment = parse_time(run_after)
-    day = moment.astimezone(ZoneInfo(timezone)).date().isoformat()
-    path = output_path("predictions", model, f"date={day}", f"{safe_name(run_id)}.csv")
-    rows = [
-        [run_id, moment.isoformat(), version, key, prediction, probability]
-        for key, prediction, probability in zip(wanted, predictions, probabilities, strict=True)
-    ]
-    _write_once(path, rows)
-    log.info("%s predicted %s in %s", version, predictions, path)
-    return {"file": relative_to_project(path), "model_version": version, "rows": len(rows)}
+    day = moment.astimezone(ZoneInfo(timezone)).date()
+    path = _prediction_files.path_of(model, day, run_id)
+    predictor = _Predictor(found, store.metadata(found.version)["features"], source)
+    file = _prediction_files.RunFile(path)
+    told = {"run_id": run_id, "run_after": moment.isoformat(), "model_version": found.version}
+    told["scored_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        for frame in _chosen(source, chosen, predictor.texts, chunk_rows):
+            file.add(predictor.predict(frame).assign(**told))
+        if chosen["rows"] == "random" and file.rows != len(chosen["row_ids"]):
+            raise ValueError(f"{source.name} has {file.rows} of the {len(chosen['row_ids'])} rows drawn")
+        file.publish(unless=_prediction_files.written_rows(model, day, run_id))
+    finally:
+        file.discard()
+    for text in predictor.warnings():
+        log.warning("%s", text)
+    _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
+    if chosen["rows"] == "new":
+        _remember(model, run_id, chosen)
+    _close_days(store, day, datetime.now(UTC).astimezone(ZoneInfo(timezone)).date())
+    path = _prediction_files.place_of(model, day, run_id)
+    log.info("%s predicted %d rows in %s", found.version, file.rows, path)
+    return {
+        "file": relative_to_project(path),
+        "model_version": found.version,
+        "rows": file.rows,
+        "out_of_range": predictor.out_of_range,
+    }
 
 
-def _write_once(path: UPath, rows: list[list]) -> None:
-    """Write the run's rows, unless the file already says the same: then its ``scored_at`` stays too."""
-    import csv
-    import io
+def _close_days(store: ModelStore, day: date, today: date) -> None:
+    def shares_of(version: str) -> dict[str, list[float]]:
+        try:
+            features = store.metadata(version)["features"]
+        except ModelStoreError:
+            return {}  # pruned meanwhile
+        return {f["name"]: f["distribution"]["shares"] for f in features if "distribution" in f}
 
-    if path.exists():
-        written = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))[1:]
-        fresh = list(csv.reader(io.StringIO(csv_bytes(COLUMNS[:-1], rows).decode())))[1:]
-        if [row[:-1] for row in written] == fresh:
-            return
-    scored_at = datetime.now(UTC).isoformat(timespec="seconds")
-    write_atomic(path, csv_bytes(COLUMNS, [[*row, scored_at] for row in rows]))
+    for closed in _prediction_files.close_days(store.name, today, day, shares_of):
+        if features := _prediction_files.drifted(store.name, closed):
+            log.warning("the rows of %s have moved from those that were learnt from: %s", closed, features)
+
+
+def _chosen(
+    source: RowSource, chosen: dict[str, Any], texts: list[str], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    """Yield the chosen rows; those that were drawn come in the order of the draw."""
+    import pandas as pd
+
+    if chosen["rows"] == "random":
+        order = {row: place for place, row in enumerate(chosen["row_ids"])}
+        parts = [frame[frame[source.id_column].isin(order)] for frame in source.chunks(texts, chunk_rows)]
+        drawn = pd.concat(parts)
+        yield drawn.sort_values(source.id_column, key=lambda ids: ids.map(order))
+        return
+    for frame in source.chunks(texts, chunk_rows):
+        if chosen["rows"] == "new":
+            values = _comparable(frame[chosen["new_by"]], chosen["new_by"])
+            inside = values <= chosen["until"]
+            frame = frame[inside if chosen["after"] is None else inside & (values > chosen["after"])]
+        if len(frame):
+            yield frame
+
+
+class _Predictor:
+    """A loaded model with what its record says of its features: checks rows, predicts, and counts."""
+
+    def __init__(self, loaded: Loaded, features: list[dict[str, Any]], source: RowSource) -> None:
+        self._loaded, self._features, self._source = loaded, features, source
+        self.names = [feature["name"] for feature in features]
+        self.texts = [feature["name"] for feature in features if not _is_number(feature)]
+        self.out_of_range: dict[str, int] = {}
+        bins = {f["name"]: f["distribution"] for f in features if "distribution" in f}
+        self._bins = bins
+        self.counts = {name: [0] * len(one["shares"]) for name, one in bins.items()}
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return row_id, prediction and probability of each row."""
+        import pandas as pd
+
+        from callables import _drift, _estimators
+
+        self._check(frame)
+        for name, bins in self._bins.items():
+            fresh = _drift.count(bins, frame[name])
+            self.counts[name] = [old + new for old, new in zip(self.counts[name], fresh, strict=True)]
+        predictions, probabilities = _estimators.predict(self._loaded.model, frame[self.names])
+        ids = frame[self._source.id_column].to_numpy()
+        return pd.DataFrame({"row_id": ids, "prediction": predictions, "probability": probabilities})
+
+    def _check(self, frame: pd.DataFrame) -> None:
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"{self._source.name} lacks columns that version {self._loaded.version} learnt from: "
+                f"{missing}"
+            )
+        for feature in self._features:
+            name = feature["name"]
+            column = frame[name]
+            if not _is_number(feature):
+                continue
+            if column.dtype.kind not in "iufb" and not column.isna().all():
+                self._refuse_texts(frame, name)
+            low, high = feature.get("min"), feature.get("max")
+            if low is None or high is None:
+                continue
+            slack = RANGE_SLACK * (high - low)
+            outside = int(((column < low - slack) | (column > high + slack)).sum())
+            if outside:
+                self.out_of_range[name] = self.out_of_range.get(name, 0) + outside
+
+    def _refuse_texts(self, frame: pd.DataFrame, name: str) -> None:
+        import pandas as pd
+
+        column = frame[name].dropna()
+        texts = column[pd.to_numeric(column, errors="coerce").isna()]
+        ids = frame.loc[texts.index, self._source.id_column]
+        shown = ", ".join(
+            f"row {i} has {str(v)[:30]!r}" for i, v in list(zip(ids, texts, strict=True))[:ROWS_SHOWN]
+        )
+        raise ValueError(
+            f"column {name!r} of {self._source.name} must be a number, but {shown or column.dtype}"
+        )
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what is worth a look: features whose values lie beyond what was learnt from."""
+        if self.out_of_range:
+            shown = ", ".join(f"{name} in {count} rows" for name, count in sorted(self.out_of_range.items()))
+            yield f"beyond the range that {self._loaded.version} learnt from: {shown}"
+
+
+def _is_number(feature: dict[str, Any]) -> bool:
+    return feature["dtype"].startswith(("int", "uint", "float", "bool"))
+
+
+def _remember(model: str, run_id: str, chosen: dict[str, Any]) -> None:
+    """Note up to where rows are predicted; ValueError if another run has noted something else meanwhile."""
+    progress, tag = _progress(model)
+    if run_id in progress["runs"]:
+        return
+    if progress["until"] != chosen["after"]:
+        raise ValueError(
+            f"another run has predicted up to {progress['until']!r} meanwhile; clear draw_rows to choose anew"
+        )
+    runs = {**progress["runs"], run_id: [chosen["after"], chosen["until"]]}
+    kept = dict(list(runs.items())[-RUNS_REMEMBERED:])
+    try:
+        write_if_unchanged(_progress_path(model), _ordered({"until": chosen["until"], "runs": kept}), tag)
+    except ChangedError:
+        raise ValueError("another run has predicted new rows meanwhile; clear draw_rows") from None
+
+
+def _ordered(value: dict[str, Any]) -> bytes:
+    """Return JSON that keeps the order of runs: the oldest are forgotten first."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _warn_once(store: ModelStore, found: Loaded, slack: str) -> None:
+    """Tell Slack that another than the champion predicts; not again for the same problem."""
+    from callables.notifications import warn
+
+    path = store.root / "warned.json"
+    data, tag = read_with_tag(path)
+    note = to_json({"problem": found.problem, "version": found.version})
+    if data == note:
+        return
+    try:
+        write_if_unchanged(path, note, tag)
+    except ChangedError:
+        return  # another run has just told
+    warn(f"*{store.name}*: {found.problem}; `{found.version}` predicts instead", connection=slack)

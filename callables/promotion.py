@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from callables._airflow import fail
 from callables._dataset import fingerprint, split_holdout
-from callables._model_store import MOVES, ModelStore, ModelStoreError
+from callables._model_store import ModelStore, ModelStoreError
 from callables._run import parse_flag
 from callables.training import read_holdout
 
@@ -57,7 +57,7 @@ def compare(
     store = ModelStore(model)
     pointer = store.usable_pointer()
     champion = pointer["version"] if pointer else None
-    chosen = _chosen_by_hand(store, pointer, version, parse_flag(roll_back, "roll_back"))
+    chosen = _chosen_by_hand(store, version, parse_flag(roll_back, "roll_back"))
     if chosen:
         # Nothing is scored, so that the way back is open whatever is broken.
         reason = "rolled back by hand" if parse_flag(roll_back, "roll_back") else "chosen by hand"
@@ -142,22 +142,14 @@ def _numbers(result: dict[str, Any]) -> dict[str, Any]:
     return {name: result.get(name) for name in ("champion", "metric", "scores", "policy", "holdout", "test")}
 
 
-def _chosen_by_hand(
-    store: ModelStore, pointer: dict[str, Any] | None, version: str, roll_back: bool
-) -> dict[str, Any] | None:
+def _chosen_by_hand(store: ModelStore, version: str, roll_back: bool) -> dict[str, Any] | None:
     """Return the record of the version that a person asks for, if one does; fail if there is none."""
     if version and roll_back:
         fail("both version and roll_back are given; a person can ask for one of them")
-    if roll_back:
-        moved = [entry["version"] for entry in store.history() if entry["verdict"] in MOVES]
-        # Where the pointer is broken, the history knows whom it pointed to.
-        version = (pointer["previous"] or "") if pointer else next(reversed(moved), "")
-        if not version:
-            fail(f"there is nothing to roll back to: model {store.name!r} has had one champion at most")
-    if not version:
+    if not version and not roll_back:
         return None
     try:
-        return store.metadata(version)
+        return store.metadata(version or store.before_champion())
     except ModelStoreError as error:
         return fail(str(error))
 

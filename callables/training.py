@@ -178,8 +178,9 @@ def predict_holdout(*, model: str, version: str) -> dict:
     store = ModelStore(model)
     metadata = store.metadata(version)
     data, holdout = read_holdout(metadata)
-    predictions, probabilities = _estimators.predict_rows(store.load(version), holdout[data.features])
-    rows = zip(holdout[data.row_id], holdout[data.target].tolist(), predictions, probabilities, strict=True)
+    predictions, probabilities = _estimators.predict(store.load(version), holdout[data.features])
+    shares = [None] * len(holdout) if probabilities is None else probabilities.tolist()
+    rows = zip(holdout[data.row_id], holdout[data.target].tolist(), predictions.tolist(), shares, strict=True)
     path = store.folder(version) / "holdout_predictions.csv"
     write_atomic(path, csv_bytes(HOLDOUT_COLUMNS, rows))
     log.info("wrote %d predictions to %s", len(holdout), path)

@@ -18,8 +18,8 @@ def test_the_four_pipelines(place: str) -> None:
     training.predict_holdout(model="digits", version=version)
     comparison = promotion.compare(model="digits", metric="accuracy")
     promotion.promote(comparison=json.dumps(comparison), run_id="p")
-    drawn = json.dumps(prediction.draw_rows(**DATA, run_id=RUN["run_id"])["row_ids"])
-    predicted = prediction.predict_rows(**DATA, **RUN, model="digits", row_ids=drawn)
+    drawn = json.dumps(prediction.draw_rows(**DATA, run_id=RUN["run_id"]))
+    predicted = prediction.predict_rows(**DATA, **RUN, model="digits", selection=drawn)
     districts = "data/seoul_districts.csv"
     weather.collect(**RUN, now=RUN["run_after"], districts=districts)
     merged = weather.preprocess(**RUN, districts=districts)

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from pytest_httpserver import HTTPServer
+from servers import Slack
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_digits
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 from trees import tree
 
-from callables import prediction, promotion, training
+from callables import _drift, _estimators, prediction, promotion, training
+from callables._files import PROJECT_ROOT
+from callables._model_store import ModelStore
 
 DATA = {"dataset": "data/digits.csv", "row_id": "row_id"}
 RUN = {"run_id": "scheduled__2026-01-01T15:30:00+00:00", "run_after": "2026-01-01T15:30:00+00:00"}
@@ -33,7 +52,7 @@ def champion(output: Path) -> str:
 
 def predict(**change: Any) -> dict:
     drawn = prediction.draw_rows(**DATA, run_id=RUN["run_id"])
-    arguments = {**DATA, **RUN, "model": "digits", "row_ids": json.dumps(drawn["row_ids"]), **change}
+    arguments = {**DATA, **RUN, "model": "digits", "selection": json.dumps(drawn), **change}
     return prediction.predict_rows(**arguments)
 
 
@@ -46,7 +65,9 @@ def test_draw_rows_draws_five_different_rows_the_same_for_a_run() -> None:
 
 @pytest.mark.parametrize("rows", [0, -1, 1798])
 def test_draw_rows_cannot_draw_what_is_not_there(rows: int) -> None:
-    with pytest.raises(ValueError, match=f"cannot draw {rows} rows from 'data/digits.csv', which has 1797"):
+    with pytest.raises(
+        ValueError, match=f"cannot draw {rows} rows from dataset 'data/digits.csv', which has 1797"
+    ):
         prediction.draw_rows(**DATA, run_id="a", rows=rows)
 
 
@@ -83,5 +104,322 @@ def test_without_a_champion_the_task_is_skipped_and_says_why(output: Path) -> No
 def test_columns_that_the_model_needs_are_named_when_missing(champion: str, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("row_id,pixel_0_0\n1,0\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="lacks columns that digits .* learnt from: \\['pixel_0_1'"):
-        predict(dataset=str(other), row_ids='["1"]')
+    with pytest.raises(ValueError, match="lacks columns that version .* learnt from: \\['pixel_0_1'"):
+        predict(dataset=str(other), selection='{"rows": "all"}')
+
+
+def digits(tmp_path: Path, change: Any = lambda frame: frame) -> str:
+    """A copy of the digits, changed."""
+    path = tmp_path / "rows.csv"
+    change(pd.read_csv(PROJECT_ROOT / "data" / "digits.csv", dtype={"row_id": str})).to_csv(path, index=False)
+    return str(path)
+
+
+def rows_of(result: dict) -> list[dict[str, str]]:
+    with Path(result["file"]).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def chosen(selection: dict, **change: Any) -> dict:
+    return prediction.predict_rows(
+        **{**DATA, **RUN, "model": "digits", "selection": json.dumps(selection), **change}
+    )
+
+
+def test_the_draw_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
+    shuffled = digits(tmp_path, lambda frame: frame.sample(frac=1, random_state=1))
+    drawn = prediction.draw_rows(dataset=shuffled, row_id="row_id", run_id="a")
+    assert drawn == prediction.draw_rows(**DATA, run_id="a")
+    twice = digits(tmp_path, lambda frame: pd.concat([frame, frame]))
+    with pytest.raises(ValueError, match="row id 'row_id' of dataset .* is not unique"):
+        prediction.draw_rows(dataset=twice, row_id="row_id", run_id="a", rows=7)
+
+
+def test_each_row_is_drawn_about_as_often_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,a\n" + "".join(f"{i},0\n" for i in range(20)), encoding="utf-8")
+    counts = dict.fromkeys(map(str, range(20)), 0)
+    for run in range(400):
+        for row in prediction.draw_rows(dataset=str(path), row_id="id", run_id=f"{run}")["row_ids"]:
+            counts[row] += 1
+    assert min(counts.values()) > 60
+    assert max(counts.values()) < 140  # 100 on average, with a deviation of 9
+
+
+@pytest.mark.parametrize("chunk_rows", [100, 10_000])
+def test_all_rows_are_predicted_in_chunks_as_at_once(champion: str, chunk_rows: int) -> None:
+    assert prediction.draw_rows(**DATA, run_id="a", rows="all") == {"rows": "all"}
+    result = chosen({"rows": "all"}, chunk_rows=chunk_rows)
+    rows = rows_of(result)
+    assert (result["rows"], result["model_version"]) == (1797, champion)
+    frame = pd.read_csv(PROJECT_ROOT / "data" / "digits.csv")
+    model = ModelStore("digits").load(champion)
+    expected = model.predict(frame.drop(columns=["row_id", "digit"]))
+    assert [int(row["prediction"]) for row in rows] == list(expected)
+    assert [row["row_id"] for row in rows] == [str(row) for row in frame["row_id"]]
+
+
+def test_columns_are_taken_by_name_in_whatever_order(champion: str, tmp_path: Path) -> None:
+    other = digits(tmp_path, lambda frame: frame[sorted(frame.columns, reverse=True)])
+    assert [row["prediction"] for row in rows_of(chosen({"rows": "all"}, dataset=other, run_id="x"))] == [
+        row["prediction"] for row in rows_of(chosen({"rows": "all"}))
+    ]
+
+
+def test_a_text_where_the_model_learnt_from_numbers_fails_and_names_the_row(
+    champion: str, tmp_path: Path, output: Path
+) -> None:
+    def spoil(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["pixel_3_3"] = frame["pixel_3_3"].astype(str)
+        frame.loc[17, "pixel_3_3"] = "1O"
+        return frame
+
+    before = tree(output)
+    with pytest.raises(
+        ValueError, match="column 'pixel_3_3' of dataset .* must be a number, but row 17 has '1O'"
+    ):
+        chosen({"rows": "all"}, dataset=digits(tmp_path, spoil))
+    assert tree(output) == before
+
+
+def test_values_beyond_what_was_learnt_are_counted(
+    champion: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = digits(tmp_path, lambda frame: frame.assign(pixel_3_3=frame["pixel_3_3"] * 1000))
+    result = chosen({"rows": "all"}, dataset=other)
+    assert 1500 < result["out_of_range"]["pixel_3_3"] < 1797
+    assert f"beyond the range that {champion} learnt from: pixel_3_3 in" in caplog.text
+    assert "pixel_3_3" not in chosen({"rows": "all"})["out_of_range"]
+
+
+def new(tmp_path: Path, until: int, run_id: str) -> dict:
+    """A run on the rows up to a number, of which those that no run has had are new."""
+    path = digits(tmp_path, lambda frame: frame.assign(number=range(len(frame))).head(until))
+    given = {"dataset": path, "row_id": "row_id", "run_id": run_id}
+    drawn = prediction.draw_rows(**given, rows="new", new_by="number", model="digits")
+    return chosen(drawn, dataset=path, run_id=run_id)
+
+
+def test_new_rows_are_predicted_once_and_a_cleared_run_has_its_own_again(
+    champion: str, tmp_path: Path, output: Path
+) -> None:
+    assert [row["row_id"] for row in rows_of(new(tmp_path, 3, "a"))] == ["0", "1", "2"]
+    second = new(tmp_path, 5, "b")
+    assert [row["row_id"] for row in rows_of(second)] == ["3", "4"]
+    before = tree(output)
+    assert new(tmp_path, 9, "a")["rows"] == 3
+    assert new(tmp_path, 9, "b") == second
+    assert tree(output) == before
+    with pytest.raises(AirflowSkipException, match="nothing new in dataset .*: no number is greater than 4"):
+        new(tmp_path, 5, "c")
+    assert new(tmp_path, 9, "c")["rows"] == 4
+    assert json.loads((output / "predictions" / "digits" / "progress.json").read_text())["until"] == 8
+
+
+def test_a_run_of_new_rows_that_failed_leaves_them_to_the_next(champion: str, tmp_path: Path) -> None:
+    path = digits(tmp_path, lambda frame: frame.assign(number=range(len(frame))).head(4))
+    given = {"dataset": path, "row_id": "row_id", "new_by": "number", "model": "digits", "rows": "new"}
+    lost = prediction.draw_rows(**given, run_id="a")
+    assert new(tmp_path, 6, "b")["rows"] == 6
+    with pytest.raises(ValueError, match="another run has predicted up to 5 meanwhile; clear draw_rows"):
+        chosen(lost, dataset=path, run_id="a")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rows": "new"}, "name the column that grows in `new_by`, and the `model`"),
+        ({"rows": "nwe"}, "rows is 'nwe'; it must be random, new, all or a number"),
+        ({"rows": "new", "new_by": "none", "model": "m"}, "has no column 'none' for `new_by`"),
+        ({"dataset": None}, "name one source of rows: either dataset, or sql and connection"),
+        ({"sql": "select 1"}, "name one source of rows"),
+        ({"dataset": None, "sql": "select 1"}, "sql needs the id of an Airflow connection"),
+        ({"row_id": "nope"}, "has no column 'nope' for `row_id`"),
+    ],
+)
+def test_a_choice_that_cannot_be_meant_is_told(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        prediction.draw_rows(**{**DATA, "run_id": "a", **given})
+    assert message in str(error.value)
+
+
+def test_rows_come_from_a_database_as_from_a_file(
+    champion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    frame = pd.read_csv(PROJECT_ROOT / "data" / "digits.csv")
+    with sqlite3.connect(tmp_path / "features.db") as database:
+        frame.to_sql("features", database, index=False)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_FEATURES", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/features.db"})
+    )
+    source = {"sql": "select * from features", "connection": "features", "row_id": "row_id"}
+    drawn = prediction.draw_rows(**source, run_id="a")
+    assert drawn == prediction.draw_rows(**DATA, run_id="a")
+    told = {**RUN, "model": "digits", "selection": json.dumps(drawn)}
+    by_sql = rows_of(prediction.predict_rows(**source, **told))
+    by_file = rows_of(prediction.predict_rows(**DATA, **{**told, "run_id": "other"}))
+    assert [row["prediction"] for row in by_sql] == [row["prediction"] for row in by_file]
+    everything = prediction.predict_rows(
+        **source, **{**told, "selection": '{"rows": "all"}', "run_id": "all"}
+    )
+    assert everything["rows"] == 1797
+
+
+def test_a_broken_champion_falls_back_and_slack_is_told_once(
+    champion: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slack = Slack(httpserver)
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK_WEBHOOK", slack.connection)
+    store = ModelStore("digits")
+    metadata = store.metadata(champion)
+    second = store.save(store.load(champion), {**metadata, "run_id": "b"}, datetime.now(tz=ZoneInfo("UTC")))
+    store.promote(second, expect=champion, run_id="b", reason="")
+    (store.folder(second) / "model.joblib").write_bytes(b"spoilt")
+    for run in range(3):
+        assert predict(run_id=f"run {run}")["model_version"] == champion
+    assert len(slack.messages) == 1
+    assert slack.messages[0].startswith(f":warning: *digits*: {second} cannot be used")
+    assert f"`{champion}` predicts instead" in slack.messages[0]
+
+
+SEOUL = ZoneInfo("Asia/Seoul")
+
+
+def at(days_ago: int, minute: int = 0) -> dict[str, str]:
+    """A run some days ago."""
+    moment = datetime.now(SEOUL).replace(hour=12, minute=minute, second=0, microsecond=0) - timedelta(
+        days_ago
+    )
+    return {"run_id": f"scheduled__{moment.isoformat()}", "run_after": moment.isoformat()}
+
+
+def test_days_that_are_over_become_one_file_each(champion: str, output: Path) -> None:
+    for minute in range(0, 20, 5):
+        predict(**at(1, minute))
+    day = output / "predictions" / "digits" / f"date={datetime.fromisoformat(at(1)['run_after']).date()}"
+    before = sorted(row for path in day.glob("*.csv") for row in path.read_text().splitlines()[1:])
+    assert len(list(day.iterdir())) == 4
+    today = predict(**at(0))
+    assert [path.name for path in day.iterdir()] == ["day.csv"]
+    assert sorted((day / "day.csv").read_text().splitlines()[1:]) == before
+    assert rows_of(today)[0]["run_id"] == at(0)["run_id"]
+    # Cleared later: the same rows are there already.
+    everything = tree(output)
+    again = predict(**at(1, 5))
+    assert Path(again["file"]).name == "day.csv"
+    assert tree(output) == everything
+
+
+def test_a_cleared_run_of_a_closed_day_replaces_its_own_rows(champion: str, output: Path) -> None:
+    for minute in (0, 5, 10):
+        predict(**at(1, minute))
+    predict(**at(0))
+    store = ModelStore("digits")
+    second = store.save(
+        store.load(champion), {**store.metadata(champion), "run_id": "b"}, datetime.now(tz=SEOUL)
+    )
+    store.promote(second, expect=champion, run_id="b", reason="")
+    rows = rows_of(predict(**at(1, 5)))
+    versions = {row["run_id"]: row["model_version"] for row in rows}
+    assert len(rows) == 15
+    assert versions == {
+        at(1, 0)["run_id"]: champion,
+        at(1, 5)["run_id"]: second,
+        at(1, 10)["run_id"]: champion,
+    }
+    assert [row["run_after"] for row in rows] == sorted(row["run_after"] for row in rows)
+
+
+def test_the_drift_of_a_day_has_its_rows_and_alarms_only_when_they_are_many(
+    champion: str, tmp_path: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shifted = digits(tmp_path, lambda frame: frame.assign(pixel_3_3=16))
+    chosen({"rows": "all"}, dataset=shifted, **at(2))
+    predict(**at(1))
+    predict(**at(0))
+    folder = output / "predictions" / "digits" / "drift"
+
+    def summary(days_ago: int) -> dict[str, dict[str, str]]:
+        name = f"{datetime.fromisoformat(at(days_ago)['run_after']).date()}.csv"
+        return {row["feature"]: row for row in csv.DictReader((folder / name).read_text().splitlines())}
+
+    many, few = summary(2), summary(1)
+    assert (many["pixel_3_3"]["rows"], many["pixel_3_3"]["alarm"]) == ("1797", "yes")
+    assert float(many["pixel_3_3"]["psi"]) > 1
+    assert {row["alarm"] for name, row in many.items() if name != "pixel_3_3"} == {"no"}
+    assert {row["rows"] for row in few.values()} == {"5"}
+    assert {row["alarm"] for row in few.values()} == {"no"}
+    assert max(float(row["psi"]) for row in few.values()) > _drift.ALARM_AT  # as five rows always are
+    assert "have moved from those that were learnt from: ['pixel_3_3 (PSI" in caplog.text
+    assert [path.name for path in sorted(folder.glob("*/*"))] == [
+        "day.json",
+        "day.json",
+        Path(predict(**at(0))["file"]).stem + ".json",
+    ]
+
+
+def test_psi_of_the_training_rows_themselves_is_nothing_and_grows_with_the_shift() -> None:
+    draw = np.random.default_rng(0)
+    column = pd.Series(draw.normal(size=5000))
+    bins = _drift.describe(column)
+    values = [_drift.psi(bins["shares"], _drift.count(bins, column + shift)) for shift in (0, 0.1, 0.6, 2)]
+    assert values[0] < 1e-6
+    assert values == sorted(values)
+    assert values[1] < 0.1 < _drift.ALARM_AT < values[2]
+    texts = pd.Series(["a", "b", None, "b"] * 100)
+    by_text = _drift.describe(texts)
+    assert by_text == {"values": ["b", "a"], "shares": [0.5, 0.25, 0.0, 0.25]}
+    assert _drift.count(by_text, pd.Series(["c", "b", None])) == [1, 0, 1, 1]
+    constant = _drift.describe(pd.Series([3, 3, 3]))
+    assert _drift.psi(constant["shares"], _drift.count(constant, pd.Series([3, 3]))) == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(max_iter=50),
+        GaussianNB(),
+        DecisionTreeClassifier(),
+        RandomForestClassifier(10),
+        HistGradientBoostingClassifier(max_iter=3),
+        KNeighborsClassifier(4),
+        SVC(),
+        SGDClassifier(loss="log_loss", max_iter=5),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_predictions_are_those_of_the_model_itself(model: BaseEstimator) -> None:
+    features, target = load_digits(return_X_y=True, as_frame=True)
+    model.fit(features[:300], target[:300])  # type: ignore[attr-defined]
+    predictions, _ = _estimators.predict(model, features)
+    assert list(predictions) == list(model.predict(features))  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_memory_stays_the_same_however_many_rows_there_are(champion: str, tmp_path: Path) -> None:
+    """The peak of a process of its own that predicts 10,000 and 300,000 rows."""
+    frame = pd.read_csv(PROJECT_ROOT / "data" / "digits.csv")
+    peaks = {}
+    for rows in (10_000, 300_000):
+        path = tmp_path / f"{rows}.csv"
+        pd.concat([frame] * (rows // len(frame) + 1)).head(rows).assign(row_id=range(rows)).to_csv(
+            path, index=False
+        )
+        code = (
+            "from pathlib import Path; from callables import prediction\n"
+            f"prediction.predict_rows(model='digits', dataset={str(path)!r}, row_id='row_id', run_id='m{rows}',"
+            " run_after='2026-01-01T00:00:00+09:00', selection='{\"rows\": \"all\"}')\n"
+            "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+        )
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=PROJECT_ROOT,
+            env={**os.environ},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks[rows] = int(found.stdout.split()[-1])
+    assert peaks[300_000] < 1.15 * peaks[10_000]

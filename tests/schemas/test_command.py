@@ -150,7 +150,7 @@ def test_diff_of_two_folders_tells_schedules_tasks_edges_and_values(tmp_path: Pa
     shutil.copytree(ROOT / "dag_configs", new)
     for name, old, text in (
         ("predict.yaml", '"*/5 * * * *"', '"0 6 * * *"'),
-        ("predict.yaml", "rows: 5", "rows: 7"),
+        ("predict.yaml", "count: 5", "count: 7"),
         ("promote_model.yaml", "dependencies: [compare]", "dependencies: []"),
         ("defaults.yml", "retries: 2", "retries: 4"),
     ):
@@ -162,7 +162,7 @@ def test_diff_of_two_folders_tells_schedules_tasks_edges_and_values(tmp_path: Pa
     lines = found.stdout.splitlines()
     assert "- DAG train_model" in lines
     assert "    ~ schedule: '*/5 * * * *' → '0 6 * * *'" in lines
-    assert "      task draw_rows: ~ op_kwargs.rows: 5 → 7" in lines
+    assert "      task draw_rows: ~ op_kwargs.count: 5 → 7" in lines
     assert "    - edge compare → choose" in lines
     assert lines.count("    ~ default_args.retries: 2 → 4") == 3
     runs = next(line for line in lines if "next runs (Asia/Seoul)" in line)

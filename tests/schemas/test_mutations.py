@@ -61,6 +61,8 @@ def mutations_of(path: Path) -> Iterator[Mutation]:
         if in_text and (not line.strip() or depth > indent):
             continue  # within a doc_md
         in_text = False
+        if line.lstrip().startswith("#"):
+            continue
         if line.rstrip().endswith("|"):
             in_text, indent = True, depth
 

@@ -1,0 +1,261 @@
+"""The files of predictions: one a run, closed days in one, written as they come and never half.
+
+``output/predictions/<model>/date=…/<run>.csv``; once the day is over ``day.csv`` has all its runs. Beside
+them, ``drift/<date>.csv`` says how far the day's rows have moved from those that the model learnt from.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from callables import _drift
+from callables._csv import csv_bytes
+from callables._files import is_local, output_path, remove_leftovers, safe_name, write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from upath import UPath
+
+COLUMNS = ("run_id", "run_after", "model_version", "row_id", "prediction", "probability", "scored_at")
+DRIFT_COLUMNS = ("date", "model_version", "feature", "rows", "psi", "alarm")
+SharesOf = Callable[[str], dict[str, list[float]]]
+DAY_FILE = "day.csv"
+LOOK_BACK_DAYS = 7  # days that are closed when the first run after them comes
+
+
+def path_of(model: str, day: date, run_id: str) -> UPath:
+    """Return the file of one run."""
+    return _day(model, day) / f"{safe_name(run_id)}.csv"
+
+
+def _day(model: str, day: date) -> UPath:
+    return output_path("predictions", model, f"date={day.isoformat()}")
+
+
+class RunFile:
+    """Collects a run's rows in a temporary file, which then takes its place at once."""
+
+    def __init__(self, path: UPath) -> None:
+        """Open the temporary file: beside the target on local disk, elsewhere in the machine's own folder."""
+        self.path = path
+        self.rows = 0
+        folder = Path(str(path.parent)) if is_local(path) else Path(tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder) if is_local(path) else None
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=folder)
+        self._temporary = Path(name)
+        self._file: TextIO = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+        csv.writer(self._file, lineterminator="\n").writerow(COLUMNS)
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Add rows; the frame has the columns of the file."""
+        frame.to_csv(self._file, columns=list(COLUMNS), header=False, index=False, lineterminator="\n")
+        self.rows += len(frame)
+
+    def add_rows(self, rows: Iterable[list[str]]) -> None:
+        """Add rows that were written before."""
+        csv.writer(self._file, lineterminator="\n").writerows(rows)
+
+    def publish(self, *, unless: Iterable[list[str]]) -> bool:
+        """Put the file in its place, unless its rows are ``unless``, but for when they were scored."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if _same(_rows_in(self._temporary), unless):
+            self._temporary.unlink()
+            return False
+        _place(self._temporary, self.path)
+        return True
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is still there."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def written_rows(model: str, day: date, run_id: str) -> Iterator[list[str]]:
+    """Yield the rows that a run has written already, wherever they are now."""
+    path = path_of(model, day, run_id)
+    if path.exists():
+        yield from _rows_in(path)
+        return
+    closed = _day(model, day) / DAY_FILE
+    if closed.exists():
+        yield from (row for row in _rows_in(closed) if row[0] == run_id)
+
+
+def _rows_in(path: Path | UPath) -> Iterator[list[str]]:
+    with path.open("r", encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        next(lines, None)
+        yield from lines
+
+
+def _same(new: Iterable[list[str]], old: Iterable[list[str]]) -> bool:
+    """Tell whether two runs of rows are the same but for their last column, and are any."""
+    end = object()
+    old_rows, count = iter(old), 0
+    for row in new:
+        other = next(old_rows, end)
+        if other is end or row[:-1] != other[:-1]:  # type: ignore[index]
+            return False
+        count += 1
+    return count > 0 and next(old_rows, end) is end
+
+
+def _place(temporary: Path, path: UPath) -> None:
+    """Move a complete temporary file to where it belongs, in one step."""
+    if not is_local(path):
+        path.fs.put_file(str(temporary), path.path)
+        temporary.unlink()
+        return
+    temporary.chmod(0o644)
+    temporary.replace(str(path))
+    descriptor = os.open(Path(str(path)).parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- drift ---
+
+
+def write_counts(model: str, day: date, run_id: str, version: str, counts: dict[str, list[int]]) -> None:
+    """Keep how many of a run's rows lie in each bin of each feature, until the day is closed."""
+    folder = _counts_folder(model, day)
+    if run_id in _day_counts(folder)["runs"]:
+        return
+    path = folder / f"{safe_name(run_id)}.json"
+    data = _compact({"run_id": run_id, "version": version, "counts": counts})
+    if not path.exists() or path.read_bytes() != data:
+        write_atomic(path, data)
+
+
+def _counts_folder(model: str, day: date) -> UPath:
+    return output_path("predictions", model, "drift", f"date={day.isoformat()}")
+
+
+def _day_counts(folder: UPath) -> dict[str, Any]:
+    """Return the counts of a closed day: the runs that are in them, and by version and feature."""
+    path = folder / "day.json"
+    return json.loads(path.read_bytes()) if path.exists() else {"runs": [], "counts": {}}
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> None:
+    """Write the day's drift by model version and feature, from the counts of all its runs."""
+    folder = _counts_folder(model, day)
+    files = [path for path in folder.glob("*.json") if path.name != "day.json"] if folder.exists() else []
+    if not files:
+        return
+    known = _day_counts(folder)
+    for path in sorted(files, key=str):
+        run = json.loads(path.read_bytes())
+        if run["run_id"] in known["runs"]:
+            continue
+        known["runs"].append(run["run_id"])
+        version = known["counts"].setdefault(run["version"], {})
+        for name, counts in run["counts"].items():
+            before = version.get(name, [0] * len(counts))
+            version[name] = [old + new for old, new in zip(before, counts, strict=True)]
+    write_atomic(folder / "day.json", _compact(known))
+    for path in files:
+        path.unlink(missing_ok=True)
+    lines = []
+    for version, features in sorted(known["counts"].items()):
+        shares = shares_of(version)
+        for name, counts in sorted(features.items()):
+            if name not in shares:
+                continue
+            rows, value = sum(counts), _drift.psi(shares[name], counts)
+            alarm = rows >= _drift.FEWEST_ROWS and value > _drift.ALARM_AT
+            lines.append([day.isoformat(), version, name, rows, f"{value:.4f}", "yes" if alarm else "no"])
+    write_atomic(_summary_path(model, day), csv_bytes(DRIFT_COLUMNS, lines))
+
+
+def _summary_path(model: str, day: date) -> UPath:
+    return output_path("predictions", model, "drift", f"{day.isoformat()}.csv")
+
+
+def drifted(model: str, day: date) -> list[str]:
+    """Return the features that a closed day's summary gives alarm for."""
+    path = _summary_path(model, day)
+    if not path.exists():
+        return []
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    return [
+        f"{row['feature']} (PSI {row['psi']}, {row['rows']} rows)" for row in rows if row["alarm"] == "yes"
+    ]
+
+
+# --- closing days ---
+
+
+def close_days(model: str, today: date, written: date, shares_of: SharesOf) -> list[date]:
+    """Put the runs of each day before ``today`` into one file; return the days that had any to be put.
+
+    Looks at the last seven days, and at the day just ``written`` if it was closed already: a run that was
+    cleared. ``shares_of`` gives, for a version, each feature's shares in training.
+    """
+    days = {today - timedelta(days=number) for number in range(1, LOOK_BACK_DAYS + 1)} - {written}
+    if (_day(model, written) / DAY_FILE).exists():
+        days.add(written)
+    closed = []
+    for day in sorted(days):
+        if _close(model, day):
+            _summarise_drift(model, day, shares_of)
+            closed.append(day)
+    return closed
+
+
+def place_of(model: str, day: date, run_id: str) -> UPath:
+    """Return the file that has a run's rows now: its own, or that of its day."""
+    path = path_of(model, day, run_id)
+    return path if path.exists() else _day(model, day) / DAY_FILE
+
+
+def _close(model: str, day: date) -> bool:
+    folder = _day(model, day)
+    if not folder.exists():
+        return False
+    target = folder / DAY_FILE
+    files = sorted((path for path in folder.glob("*.csv") if path.name != DAY_FILE), key=str)
+    if not files:
+        return False
+    heads = {path: next(_rows_in(path), None) for path in files}
+    runs = {head[0] for head in heads.values() if head}
+    collected = RunFile(target)
+    try:
+        # In the order of their time, so that the same runs give the same file however often it is made.
+        parts: list[tuple[tuple[str, str], Path | UPath | list[list[str]]]] = [
+            ((head[1], head[0]), path) for path, head in heads.items() if head
+        ]
+        parts += [(key, rows) for key, rows in _runs_in(target).items() if key[1] not in runs]
+        for _, part in sorted(parts, key=lambda one: one[0]):
+            collected.add_rows(part if isinstance(part, list) else _rows_in(part))
+        collected.publish(unless=[])
+    finally:
+        collected.discard()
+    for path in files:
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _runs_in(path: UPath) -> dict[tuple[str, str], list[list[str]]]:
+    """Return the rows of a closed day by run: (run_after, run_id) → rows."""
+    found: dict[tuple[str, str], list[list[str]]] = {}
+    for row in _rows_in(path) if path.exists() else []:
+        found.setdefault((row[1], row[0]), []).append(row)
+    return found

@@ -1,0 +1,94 @@
+"""Rows to predict, chunk by chunk: from a CSV, or from a SQL query through an Airflow connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from callables._airflow import database_engine
+from callables._dataset import NO_VALUE
+from callables._files import project_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Where rows come from: ``dataset``, a CSV with a header line, or ``sql`` and a ``connection``."""
+
+    dataset: str | None
+    sql: str | None
+    connection: str | None
+    row_id: str | None
+
+    def __post_init__(self) -> None:
+        """Refuse, with ValueError, what names no source or two."""
+        if (self.dataset is None) == (self.sql is None):
+            raise ValueError("name one source of rows: either dataset, or sql and connection")
+        if self.sql is not None and not (self.connection and self.row_id):
+            raise ValueError("sql needs the id of an Airflow connection in `connection`, and `row_id`")
+
+    @property
+    def name(self) -> str:
+        """The source, as messages name it."""
+        return f"dataset {self.dataset!r}" if self.dataset else f"the query through {self.connection!r}"
+
+    @property
+    def id_column(self) -> str:
+        """The column of the row ids; without one in the CSV, the row's number from 0."""
+        return self.row_id or "row_number"
+
+    def chunks(self, texts: Iterable[str] = (), rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+        """Yield the rows, some thousand at a time, with the row ids as text.
+
+        ``texts`` are columns to be read as text, whatever stands in them. Memory stays the same for whatever
+        number of rows. Raises FileNotFoundError or ValueError with the remedy.
+        """
+        number = 0
+        with self._opened(set(texts), rows) as frames:
+            for frame in frames:
+                if self.row_id is None:
+                    frame.insert(0, "row_number", [str(n) for n in range(number, number + len(frame))])
+                elif self.row_id not in frame.columns:
+                    raise ValueError(f"{self.name} has no column {self.row_id!r} for `row_id`")
+                else:
+                    frame[self.row_id] = frame[self.row_id].astype(str)
+                number += len(frame)
+                yield frame
+
+    @contextmanager
+    def _opened(self, texts: set[str], rows: int) -> Iterator[Iterator[pd.DataFrame]]:
+        import pandas as pd
+
+        if self.sql is not None:
+            engine = database_engine(str(self.connection))
+            import sqlalchemy
+
+            try:
+                with engine.connect().execution_options(stream_results=True) as connection:
+                    yield pd.read_sql_query(sqlalchemy.text(self.sql), connection, chunksize=rows)
+            finally:
+                engine.dispose()
+            return
+        path = project_path(str(self.dataset))
+        if not path.exists():
+            raise FileNotFoundError(
+                f"dataset {self.dataset!r} does not exist at {path}; correct `dataset` in the YAML"
+            )
+        wrong = f"dataset {self.dataset!r} is not a CSV in UTF-8 with a header line"
+        options: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False}
+        try:
+            with path.open("rb") as file:
+                names = list(pd.read_csv(file, nrows=0, **options).columns)
+            # A row may well be called NA; in any other column that means "no value".
+            options["na_values"] = {name: list(NO_VALUE) for name in names if name != self.row_id}
+            options["dtype"] = dict.fromkeys({*texts, self.row_id} & {*names}, str)
+            with path.open("rb") as file:
+                yield pd.read_csv(file, chunksize=rows, **options)
+        except (pd.errors.ParserError, UnicodeDecodeError, pd.errors.EmptyDataError) as error:
+            raise ValueError(f"{wrong}: {error}") from None

@@ -1,0 +1,187 @@
+"""The model store for the person on call.
+
+``python -m callables.models list|show|history|promote|rollback|prune``; the same code as the DAGs. ``prune``
+can be a task in YAML, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from callables._files import output_path
+from callables._model_store import ModelStore, ModelStoreError
+
+
+def prune(*, model: str, keep: int, run_id: str) -> dict:
+    """Remove all versions of ``model`` but the newest ``keep``, the champion and the one before it.
+
+    Returns the versions that were removed.
+    """
+    return {"model": model, "removed": ModelStore(model).prune(keep, run_id=run_id)}
+
+
+def names() -> list[str]:
+    """Return the names of all models that have a store."""
+    root = output_path("models")
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.exists() else []
+
+
+def overview(model: str) -> list[dict[str, Any]]:
+    """Return what there is to know of each version in a line, newest first."""
+    store = ModelStore(model)
+    pointer = store.usable_pointer() or {}
+    roles = {pointer.get("previous"): "previous", pointer.get("version"): "champion"}
+    found = []
+    for version in reversed(store.versions()):
+        line: dict[str, Any] = {"version": version, "role": roles.get(version, "")}
+        try:
+            record = store.metadata(version)
+        except ModelStoreError as error:
+            found.append({**line, "problem": str(error)})
+            continue
+        estimator = str(record.get("estimator", "")).rpartition(".")[2]
+        found.append({**line, "estimator": estimator, **record["metrics"], "run_id": record["run_id"]})
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 when done, 1 with the reason on stderr when not."""
+    options = _parser().parse_args(arguments)
+    try:
+        found = options.run(options)
+    except (ModelStoreError, ValueError) as error:
+        print(f"models: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif isinstance(found, list):
+        if not found:
+            print("no models yet; run train_model")
+        _print_table(found)
+    else:
+        for name, value in found.items():
+            print(
+                f"{name:<18} {json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value}"
+            )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m callables.models", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], Any], about: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument("--json", action="store_true", help="print JSON in place of a table")
+        command.set_defaults(run=run)
+        return command
+
+    add("list", _list, "list the models, or the versions of one, newest first").add_argument(
+        "model", nargs="?"
+    )
+    command = add("show", _show, "print the record of a version, or of the champion")
+    command.add_argument("model")
+    command.add_argument("version", nargs="?")
+    add("history", _history, "print every verdict, newest first").add_argument("model")
+    command = add("promote", _promote, "make a version the champion, whatever its score")
+    command.add_argument("model")
+    command.add_argument("version")
+    add("rollback", _roll_back, "make the champion before this one the champion again").add_argument("model")
+    command = add("prune", _prune, "remove old versions; never the champion, nor the one before it")
+    command.add_argument("model")
+    command.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
+    return parser
+
+
+def _list(options: argparse.Namespace) -> list[dict[str, Any]]:
+    if options.model:
+        return overview(_known(options.model))
+    found = []
+    for name in names():
+        store = ModelStore(name)
+        pointer = store.usable_pointer() or {}
+        line = {"model": name, "versions": len(store.versions()), "champion": pointer.get("version")}
+        found.append({**line, "since": pointer.get("promoted_at")})
+    return found
+
+
+def _show(options: argparse.Namespace) -> dict[str, Any]:
+    store = ModelStore(_known(options.model))
+    version = options.version
+    if not version:
+        pointer = store.champion()
+        if pointer is None:
+            raise ModelStoreError(f"model {options.model!r} has no champion yet; name a version")
+        version = pointer["version"]
+    record = store.metadata(version)
+    if not options.json:  # a line a feature is no help to a person
+        record["features"] = f"{len(record.get('features', []))} columns (--json has them)"
+    return record
+
+
+def _history(options: argparse.Namespace) -> list[dict[str, Any]]:
+    entries = reversed(ModelStore(_known(options.model)).history())
+    if options.json:
+        return list(entries)
+    return [{name: entry.get(name) for name in ("at", "verdict", "version", "reason")} for entry in entries]
+
+
+def _promote(options: argparse.Namespace) -> dict[str, Any]:
+    store = ModelStore(_known(options.model))
+    return _move(store, options.version, "chosen by hand", "promoted")
+
+
+def _roll_back(options: argparse.Namespace) -> dict[str, Any]:
+    store = ModelStore(_known(options.model))
+    return _move(store, store.before_champion(), "rolled back by hand", "rolled back")
+
+
+def _move(store: ModelStore, version: str, reason: str, verdict: str) -> dict[str, Any]:
+    pointer = store.usable_pointer()
+    expect = pointer["version"] if pointer else None
+    return store.promote(version, expect=expect, run_id=_by_whom(), reason=reason, verdict=verdict)
+
+
+def _prune(options: argparse.Namespace) -> dict[str, Any]:
+    return prune(model=_known(options.model), keep=options.keep, run_id=_by_whom())
+
+
+def _known(model: str) -> str:
+    if model not in names():
+        known = ", ".join(names()) or "none"
+        raise ModelStoreError(f"there is no model {model!r} in {output_path('models')}; there are: {known}")
+    return model
+
+
+def _by_whom() -> str:
+    return f"command line, {getpass.getuser()}, {datetime.now(UTC).isoformat(timespec='seconds')}"
+
+
+def _print_table(lines: Sequence[dict[str, Any]]) -> None:
+    if not lines:
+        return
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    rows = [columns, *([_cell(line.get(name)) for name in columns] for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(_line(row, widths))
+
+
+def _line(row: Iterable[str], widths: Iterable[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""The command line for the person on call."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from callables import models
+from callables._files import PROJECT_ROOT
+from callables._model_store import ModelStore
+
+
+@pytest.fixture
+def versions(place: str) -> list[str]:
+    """Three versions; the second is the champion, the first was it before."""
+    store = ModelStore("digits")
+    made = [
+        store.save(
+            hour,
+            {
+                "run_id": f"run{hour}",
+                "inputs": "",
+                "metrics": {"accuracy": 0.9 + hour / 100},
+                "estimator": "sklearn.tree.DecisionTreeClassifier",
+                "features": [{"name": "a"}],
+            },
+            datetime(2026, 1, 1, hour, tzinfo=UTC),
+        )
+        for hour in range(3)
+    ]
+    store.promote(made[0], expect=None, run_id="a", reason="the first model")
+    store.promote(made[1], expect=made[0], run_id="b", reason="better")
+    return made
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert models.main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_list_shows_each_version_with_its_role(
+    versions: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = run(capsys, "list", "digits").splitlines()
+    assert lines[0].split() == ["version", "role", "estimator", "accuracy", "run_id"]
+    assert [line.split()[0] for line in lines[1:]] == versions[::-1]
+    assert lines[2].split()[1:] == ["champion", "DecisionTreeClassifier", "0.9100", "run1"]
+    assert lines[3].split()[1] == "previous"
+    everything = json.loads(run(capsys, "list", "--json"))
+    assert [(line["model"], line["versions"], line["champion"]) for line in everything] == [
+        ("digits", 3, versions[1])
+    ]
+
+
+def test_show_prints_the_champion_or_the_version_that_is_named(
+    versions: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads(run(capsys, "show", "digits", "--json"))["version"] == versions[1]
+    shown = run(capsys, "show", "digits", versions[2])
+    assert versions[2] in shown
+    assert "1 columns (--json has them)" in shown
+
+
+def test_promote_roll_back_and_history(versions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "promote", "digits", versions[2])
+    assert json.loads(run(capsys, "rollback", "digits", "--json"))["version"] == versions[1]
+    entries = json.loads(run(capsys, "history", "digits", "--json"))
+    assert [entry["verdict"] for entry in entries] == ["rolled back", "promoted", "promoted", "promoted"]
+    assert entries[0]["run_id"].startswith("command line, ")
+    assert "rolled back by hand" in run(capsys, "history", "digits").splitlines()[1]
+
+
+def test_prune_keeps_what_is_in_use(versions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(run(capsys, "prune", "digits", "--keep", "1", "--json"))["removed"] == []
+    run(capsys, "promote", "digits", versions[2])
+    assert json.loads(run(capsys, "prune", "digits", "--keep", "1", "--json"))["removed"] == [versions[0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "digts"], "there is no model 'digts' in "),
+        (["show", "digits", "x"], "model 'digits' has no version 'x'; the newest are: 2026"),
+        (["promote", "digits", "../x"], "that is not a version's name"),
+        (["prune", "digits", "--keep", "0"], "keep is 0; it must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_nothing_changes(
+    versions: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert models.main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert ModelStore("digits").versions() == versions
+
+
+def test_a_spoilt_record_is_in_the_list_with_its_problem(output: Path, versions: list[str]) -> None:
+    (ModelStore("digits").folder(versions[2]) / "metadata.json").write_bytes(b"{")
+    assert "is spoilt" in models.overview("digits")[0]["problem"]
+
+
+def test_it_runs_as_a_module(output: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "callables.models", "list"],
+        cwd=PROJECT_ROOT,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout == "no models yet; run train_model\n"
