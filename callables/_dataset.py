@@ -238,6 +238,22 @@ def split_holdout(dataset: Dataset, share: float, seed: int) -> tuple[pd.DataFra
     return training, holdout
 
 
+def read_holdout(metadata: dict[str, Any]) -> tuple[Dataset, pd.DataFrame]:
+    """Return the dataset and the holdout that a version's metadata describes.
+
+    Raises ValueError if the rows are no longer those that the version was scored on.
+    """
+    location = metadata["dataset"]["location"]
+    data = read_dataset(location, metadata["target"], metadata["row_id"])
+    _, holdout = split_holdout(data, metadata["holdout"]["share"], metadata["holdout"]["seed"])
+    if fingerprint(holdout, data.row_id) != metadata["holdout"]["fingerprint"]:
+        raise ValueError(
+            f"the holdout rows of {location} have changed since {metadata['version']} was trained; "
+            "run train_model again"
+        )
+    return data, holdout
+
+
 def _hash64(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 

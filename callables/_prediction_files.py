@@ -126,6 +126,22 @@ def _place(temporary: Path, path: UPath) -> None:
         os.close(descriptor)
 
 
+def latest_rows(model: str, version: str, most: int) -> list[dict[str, str]]:
+    """Return the newest rows that a version predicted, newest run first; none if it has none lately."""
+    root = output_path("predictions", model)
+    days = sorted((p for p in root.iterdir() if p.name.startswith("date=")), key=str) if root.exists() else []
+    for day in reversed(days[-LOOK_BACK_DAYS:]):
+        found = [
+            dict(zip(COLUMNS, row, strict=True))
+            for path in day.glob("*.csv")
+            for row in _rows_in(path)
+            if len(row) == len(COLUMNS) and row[2] == version
+        ]
+        if found:
+            return sorted(found, key=lambda row: row["run_after"], reverse=True)[:most]
+    return []
+
+
 # --- drift ---
 
 

@@ -1,7 +1,7 @@
 """The model store for the person on call.
 
-``python -m callables.models list|show|history|promote|rollback|prune``; the same code as the DAGs. ``prune``
-can be a task in YAML, too.
+``python -m callables.models list|show|card|history|promote|rollback|prune``; the same code as the DAGs.
+``prune`` can be a task in YAML, too.
 """
 
 from __future__ import annotations
@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model")
     command.add_argument("version", nargs="?")
     add("history", _history, "print every verdict, newest first").add_argument("model")
+    command = add("card", _card, "make the page with pictures of a version, or of the champion, anew")
+    command.add_argument("model")
+    command.add_argument("version", nargs="?")
     command = add("promote", _promote, "make a version the champion, whatever its score")
     command.add_argument("model")
     command.add_argument("version")
@@ -111,15 +114,23 @@ def _list(options: argparse.Namespace) -> list[dict[str, Any]]:
     return found
 
 
+def _version(store: ModelStore, version: str | None) -> str:
+    pointer = None if version else store.champion()
+    if not version and pointer is None:
+        raise ModelStoreError(f"model {store.name!r} has no champion yet; name a version")
+    return version or (pointer or {})["version"]
+
+
+def _card(options: argparse.Namespace) -> dict[str, Any]:
+    from callables._model_card import write_card
+
+    store = ModelStore(_known(options.model))
+    return {"card": str(write_card(store, _version(store, options.version)))}
+
+
 def _show(options: argparse.Namespace) -> dict[str, Any]:
     store = ModelStore(_known(options.model))
-    version = options.version
-    if not version:
-        pointer = store.champion()
-        if pointer is None:
-            raise ModelStoreError(f"model {options.model!r} has no champion yet; name a version")
-        version = pointer["version"]
-    record = store.metadata(version)
+    record = store.metadata(_version(store, options.version))
     if not options.json:  # a line a feature is no help to a person
         record["features"] = f"{len(record.get('features', []))} columns (--json has them)"
     return record

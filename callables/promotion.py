@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from callables._airflow import fail
-from callables._dataset import fingerprint, split_holdout
+from callables._dataset import fingerprint, read_holdout, split_holdout
 from callables._model_store import ModelStore, ModelStoreError
 from callables._run import parse_flag
-from callables.training import read_holdout
 
 if TYPE_CHECKING:
     import pandas as pd

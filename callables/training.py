@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from callables import _drift
 from callables._csv import csv_bytes
 from callables._dataset import (
-    Dataset,
     check_classes,
     fingerprint,
     read_dataset,
+    read_holdout,
     split_holdout,
     warnings,
 )
@@ -184,23 +184,13 @@ def predict_holdout(*, model: str, version: str) -> dict:
     path = store.folder(version) / "holdout_predictions.csv"
     write_atomic(path, csv_bytes(HOLDOUT_COLUMNS, rows))
     log.info("wrote %d predictions to %s", len(holdout), path)
+    try:
+        from callables._model_card import write_card
+
+        log.info("the model's card is %s", write_card(store, version))
+    except Exception:  # a picture less is no reason to have no model
+        log.exception("the model's card could not be made")
     return {"file": relative_to_project(path), "rows": len(holdout)}
-
-
-def read_holdout(metadata: dict[str, Any]) -> tuple[Dataset, pd.DataFrame]:
-    """Return the dataset and the holdout that a version's metadata describes.
-
-    Raises ValueError if the rows are no longer those that the version was scored on.
-    """
-    location = metadata["dataset"]["location"]
-    data = read_dataset(location, metadata["target"], metadata["row_id"])
-    _, holdout = split_holdout(data, metadata["holdout"]["share"], metadata["holdout"]["seed"])
-    if fingerprint(holdout, data.row_id) != metadata["holdout"]["fingerprint"]:
-        raise ValueError(
-            f"the holdout rows of {location} have changed since {metadata['version']} was trained; "
-            "run train_model again"
-        )
-    return data, holdout
 
 
 def _settings_on_record(settings: dict[str, Any]) -> dict[str, Any]:

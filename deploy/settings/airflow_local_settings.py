@@ -15,7 +15,13 @@ def import_before_fork() -> None:
 
     A task then spends its time on its work; nothing is computed here, since a fork copies threads badly.
     """
-    for module in ("pandas", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"):
+    for module in (
+        "pandas",
+        "sklearn.linear_model",
+        "sklearn.model_selection",
+        "sklearn.pipeline",
+        "matplotlib.figure",
+    ):
         importlib.import_module(module)
 
 

@@ -29,4 +29,4 @@ def test_the_four_pipelines(place: str) -> None:
     assert UPath(predicted["file"]).read_text(encoding="utf-8").count(version) == 5
     assert UPath(merged["latest"]).read_text(encoding="utf-8").count("sample") == 25
     names = {path.name for path in (UPath(place) / "models" / "digits" / "versions" / version).iterdir()}
-    assert names == {"model.joblib", "metadata.json", "holdout_predictions.csv"}
+    assert names == {"model.joblib", "metadata.json", "holdout_predictions.csv", "card.html"}

@@ -89,6 +89,20 @@ def _ended(run: dict[str, Any]) -> dict[str, Any] | None:
     return run if run["state"] in ("success", "failed") else None
 
 
+def with_approval(text: str) -> str:
+    """Return promote_model.yaml edited as its comment on approval says, as a DAG of another name."""
+    before, rest = text.split("    # To have a person approve", 1)
+    said, block = rest.split("    # approve:", 1)
+    assert "better_task: approve" in said
+    assert "dependencies: [approve]" in said
+    lines, after = block.split("\n\n", 1)
+    task = "    approve:" + "\n".join(line.replace("    #   ", "      ", 1) for line in lines.split("\n"))
+    before = before.replace("better_task: promote", "better_task: approve")
+    after = after.replace("dependencies: [choose]", "dependencies: [approve]", 1)
+    edited = f"{before}{task}\n\n{after}".replace("\npromote_model:", "\npromote_approved:", 1)
+    return edited.replace('schedule: ["model://digits/challenger"]', "schedule: none")
+
+
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A copy of the project, with the DAGs of ``tests/integration/dag_configs`` too, all paused, under Airflow."""
@@ -99,6 +113,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         shutil.copy(ROOT / name, project)
     for extra in EXTRA.glob("*.yaml"):
         shutil.copy(extra, project / "dag_configs")
+    approved = with_approval((project / "dag_configs" / "promote_model.yaml").read_text(encoding="utf-8"))
+    (project / "dag_configs" / "promote_approved.yaml").write_text(approved, encoding="utf-8")
     output = project / "output"
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     with HTTPServer(host="127.0.0.1", threaded=True) as server, contextlib.ExitStack() as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_train_model_keeps_a_version_with_its_inference_results(running: Running
         "model.joblib",
         "metadata.json",
         "holdout_predictions.csv",
+        "card.html",
     }
     assert json.loads((folder / "metadata.json").read_text())["run_id"] == train["dag_run_id"]
     assert len(read_rows(folder / "holdout_predictions.csv")) > 300
@@ -92,6 +94,56 @@ def test_a_version_can_be_promoted_by_hand(running: Running, trained: Trained) -
     run = running.run("promote_model", {"version": other})
     assert running.tasks(run)["promote"] == "success"
     assert json.loads(pointer.read_text())["version"] == other
+
+
+def pointer_of(running: Running) -> dict[str, Any]:
+    return json.loads((running.output / "models" / "digits" / "champion.json").read_text())
+
+
+def test_the_trigger_form_rolls_back_and_tells_what_would_be_done(running: Running, trained: Trained) -> None:
+    before = pointer_of(running)
+    history = (running.output / "models" / "digits" / "history.jsonl").read_bytes()
+    dry = running.run("promote_model", {"roll_back": True, "dry_run": True})
+    assert running.tasks(dry)["promote"] == "skipped"
+    reason = running.xcom(dry, "compare")["reason"]
+    assert reason == f"dry run: {before['previous']} would be promoted: rolled back by hand"
+    assert pointer_of(running) == before
+    assert (running.output / "models" / "digits" / "history.jsonl").read_bytes() == history
+
+    run = running.run("promote_model", {"roll_back": True})
+    assert running.tasks(run)["promote"] == "success"
+    after = pointer_of(running)
+    assert (after["version"], after["previous"]) == (before["previous"], before["version"])
+    assert any("rolled back by hand" in text for text in running.slack.messages)
+
+
+def test_an_unknown_version_fails_at_once_and_lists_those_there_are(
+    running: Running, trained: Trained
+) -> None:
+    run = running.run("promote_model", {"version": "20200101T000000Z-00000000"})
+    assert running.tasks(run)["compare"] == "failed"
+    log = running.log(run, "compare")
+    assert "has no version '20200101T000000Z-00000000'; the newest are: " in log
+    assert pointer_of(running)["version"] in log
+
+
+@pytest.mark.parametrize("answer", ["Approve", "Reject"])
+def test_a_person_may_be_asked_to_approve(running: Running, trained: Trained, answer: str) -> None:
+    before = pointer_of(running)
+    run_id = running.api.trigger("promote_approved", {"version": before["previous"]})
+    task = f"/dags/promote_approved/dagRuns/{run_id}/taskInstances/approve"
+    wait_until(lambda: running.api.get(task)["state"] == "awaiting_input", "the question")
+    asked = running.api.get(f"{task}/-1/hitlDetails")
+    assert asked["subject"] == f"Promote {before['previous']}?"
+    assert asked["body"] == "chosen by hand"
+    # An answer before the scheduler knows that the worker has paused is taken for a crash, and asked for again.
+    time.sleep(4)
+    running.api.patch(f"{task}/-1/hitlDetails", {"chosen_options": [answer], "params_input": {}})
+    run = running.ended("promote_approved", run_id)
+    done = {"Approve": "success", "Reject": "skipped"}[answer]
+    assert running.tasks(run)["promote"] == done
+    moved = pointer_of(running)["version"] == before["previous"]
+    assert moved == (answer == "Approve")
 
 
 def test_predict_writes_five_rows(running: Running, trained: Trained) -> None:

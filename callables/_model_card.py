@@ -1,0 +1,244 @@
+"""A version's card: one HTML file that needs no network, with what there is to see of the model."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from callables._dataset import read_holdout
+from callables._estimators import find_scorer
+from callables._files import write_atomic
+from callables._model_store import MOVES, ModelStore
+from callables._prediction_files import latest_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from upath import UPath
+
+MOST_ENTRIES = 500  # of the history in the picture
+MOST_CLASSES = 30  # with more, a confusion matrix is no picture
+MOST_FEATURES = 15
+LATEST = 5
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
+  color: #1b1f24 }
+h1 { font-size: 1.4rem } h2 { font-size: 1.05rem; margin-top: 2rem }
+table { border-collapse: collapse }
+td, th { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #d8dee4 }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+.rows { display: flex; gap: 1rem; flex-wrap: wrap }
+figure { margin: 0 } figcaption { font-size: .85rem; color: #57606a }
+svg { max-width: 100%; height: auto }
+"""
+
+
+def write_card(store: ModelStore, version: str) -> UPath:
+    """Make the card of a version, from the store and the data that it was trained on; return its place.
+
+    Raises ModelStoreError or ValueError where the version, or the rows that it was scored on, are no more.
+    """
+    from callables._estimators import predict
+
+    metadata = store.metadata(version)
+    data, holdout = read_holdout(metadata)
+    fitted = store.load(version)
+    predictions, probabilities = predict(fitted, holdout[data.features])
+    scored = holdout[[data.row_id, data.target]].set_axis(["row_id", "actual"], axis=1)
+    scored = scored.assign(prediction=predictions, probability=probabilities)
+    latest = latest_rows(store.name, version, LATEST)
+    if latest:
+        rows = data.frame.set_index(data.row_id).reindex([row["row_id"] for row in latest])
+        pictures, title = rows[data.features], "The latest predictions"
+    else:
+        latest = scored.head(LATEST).to_dict("records")
+        pictures, title = holdout[data.features].head(LATEST), "Predictions of rows held out"
+    name = html.escape(store.name)
+    parts = [
+        _facts(metadata),
+        _history(metadata, store.history()),
+        _errors(scored, fitted),
+        _importance(fitted, data.features),
+        _section(title, _latest(pictures, latest)),
+    ]
+    text = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name} {version}</title>\n'
+        f"<style>{STYLE}</style></head><body>\n<h1>{name} <code>{version}</code></h1>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</body></html>\n"
+    )
+    path = store.folder(version) / "card.html"
+    write_atomic(path, text.encode())
+    return path
+
+
+def _facts(metadata: dict[str, Any]) -> str:
+    dataset, holdout = metadata["dataset"], metadata["holdout"]
+    facts = {
+        "estimator": metadata["estimator"],
+        "parameters": ", ".join(f"{name}={value}" for name, value in metadata["parameters"].items()),
+        **{name: f"{value:.4f}" for name, value in metadata["metrics"].items()},
+        "data": f"{dataset['location']}: {dataset['rows_trained']} rows, and {holdout['rows']} held out",
+        "trained": f"{metadata['trained_at']}, in {metadata['duration_s']} s, by run {metadata['run_id']}",
+        "made with": ", ".join(f"{name} {value}" for name, value in metadata["libraries"].items()),
+    }
+    rows = "".join(
+        f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{html.escape(title)}</h2>\n{body}"
+
+
+def _svg(figure: Any) -> str:
+    """Return a figure as SVG to stand within HTML; the same figure gives the same text."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "card", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _axes(width: float, height: float) -> tuple[Any, Any]:
+    # Without pyplot, which keeps every figure in memory.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _history(metadata: dict[str, Any], entries: list[dict[str, Any]]) -> str:
+    """Draw the metric of all versions that were compared, and of this one, in the order they were made."""
+    metric, own = metadata["metric"], metadata["version"]
+    values: dict[str, float] = {own: metadata["metrics"][metric]}
+    for entry in entries[-MOST_ENTRIES:]:
+        score = (entry.get("scores") or {}).get("challenger", {}).get(metric)
+        if score is not None:
+            values[entry["version"]] = score
+    promoted = {entry["version"] for entry in entries if entry["verdict"] in MOVES} & {*values}
+    order = {version: place for place, version in enumerate(sorted(values))}
+    figure, axes = _axes(8, 2.6)
+    axes.plot(
+        range(len(order)), [values[version] for version in order], color="#8c959f", linewidth=1, marker="."
+    )
+    axes.scatter(
+        [order[version] for version in promoted],
+        [values[version] for version in promoted],
+        **{"color": "#1a7f37", "zorder": 3, "label": "promoted"},
+    )
+    ring = {"s": 120, "facecolors": "none", "edgecolors": "#0969da", "zorder": 4, "label": "this one"}
+    axes.scatter([order[own]], [values[own]], **ring)
+    axes.set_ylabel(metric)
+    axes.set_xlabel("versions, oldest first")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False, fontsize=8)
+    better = "more is better" if find_scorer(metric)[1] == "maximize" else "less is better"
+    return _section(f"{metric} of the versions that were compared ({better})", _svg(figure))
+
+
+def _errors(scored: pd.DataFrame, fitted: Any) -> str:
+    """Draw where a classifier errs, or how far a regression is off."""
+    if not hasattr(fitted, "classes_"):
+        return _residuals(scored)
+    classes = sorted({*scored["actual"].tolist(), *scored["prediction"].tolist()}, key=str)
+    return _confusion(scored, classes) + _per_class(scored, classes)
+
+
+def _confusion(predictions: pd.DataFrame, classes: list[Any]) -> str:
+    from sklearn.metrics import confusion_matrix
+
+    if len(classes) > MOST_CLASSES:
+        return ""
+    counts = confusion_matrix(predictions["actual"], predictions["prediction"], labels=classes)
+    figure, axes = _axes(0.42 * len(classes) + 2, 0.42 * len(classes) + 1.2)
+    axes.imshow(counts, cmap="Blues")
+    for row, column in ((r, c) for r in range(len(classes)) for c in range(len(classes)) if counts[r, c]):
+        dark = counts[row, column] > counts.max() / 2
+        axes.text(
+            column, row, counts[row, column], ha="center", va="center", color="white" if dark else "black"
+        )
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual")
+    return _section(f"The {len(predictions)} rows held out", _svg(figure))
+
+
+def _per_class(predictions: pd.DataFrame, classes: list[Any]) -> str:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    precision, recall, f1, rows = precision_recall_fscore_support(
+        predictions["actual"], predictions["prediction"], labels=classes, zero_division=0
+    )
+    lines = "".join(
+        f"<tr><td>{html.escape(str(name))}</td>"
+        + "".join(f'<td class="number">{value:.3f}</td>' for value in (precision[n], recall[n], f1[n]))
+        + f'<td class="number">{rows[n]}</td></tr>'
+        for n, name in enumerate(classes)
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("class", "precision", "recall", "f1", "rows"))
+    return _section("By class", f"<table><tr>{head}</tr>{lines}</table>")
+
+
+def _residuals(predictions: pd.DataFrame) -> str:
+    figure, axes = _axes(6, 3.4)
+    axes.scatter(
+        predictions["prediction"], predictions["actual"] - predictions["prediction"], s=9, color="#0969da"
+    )
+    axes.axhline(0, color="#8c959f", linewidth=1)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual − predicted")
+    return _section(f"Residuals of the {len(predictions)} rows held out", _svg(figure))
+
+
+def _importance(fitted: Any, columns: list[str]) -> str:
+    """Return the features that weigh most: an estimator's own importances, or its mean |coefficient|."""
+    import numpy as np
+
+    final = fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted
+    if hasattr(final, "feature_importances_"):
+        weights, what = np.asarray(final.feature_importances_), "importance"
+    elif hasattr(final, "coef_"):
+        weights, what = np.abs(np.atleast_2d(final.coef_)).mean(axis=0), "mean |coefficient|"
+    else:
+        return ""
+    names = columns
+    if hasattr(fitted, "steps") and hasattr(fitted.steps[0][1], "get_feature_names_out"):
+        names = [str(name) for name in fitted[:-1].get_feature_names_out()]
+    if len(names) != len(weights):
+        return ""
+    top = sorted(zip(weights.tolist(), names, strict=True), reverse=True)[:MOST_FEATURES][::-1]
+    figure, axes = _axes(6, 0.26 * len(top) + 0.8)
+    axes.barh([name for _, name in top], [weight for weight, _ in top], color="#0969da")
+    axes.set_xlabel(what)
+    axes.tick_params(labelsize=8)
+    return _section("Features that weigh most", _svg(figure))
+
+
+def _latest(features: pd.DataFrame, rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Show rows with what was predicted; those whose features are a square of pixels as images."""
+    side = round(len(features.columns) ** 0.5)
+    square = side * side == len(features.columns) and all(str(name).startswith("pixel_") for name in features)
+    shown = []
+    for place, row in enumerate(rows):
+        caption = f"row {html.escape(str(row['row_id']))}: <b>{html.escape(str(row['prediction']))}</b>"
+        if row["probability"] not in (None, ""):
+            caption += f" ({float(row['probability']):.2f})"
+        if "actual" in row:
+            caption += f", actual {html.escape(str(row['actual']))}"
+        pixels = features.iloc[place].to_numpy(dtype=float) if square else None
+        picture = ""
+        if pixels is not None and pixels.max() >= 0:  # a row that is no more has none
+            figure, axes = _axes(1.1, 1.1)
+            axes.imshow(pixels.reshape(side, side), cmap="gray_r")
+            axes.set_axis_off()
+            picture = _svg(figure)
+        shown.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+    return f'<div class="rows">{"".join(shown)}</div>'

@@ -1,0 +1,96 @@
+"""The page with pictures of a version: what is on it, and that it needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callables import prediction, promotion, training
+from callables._model_card import write_card
+from callables._model_store import ModelStore
+
+DIGITS: dict[str, Any] = {
+    "model": "digits",
+    "dataset": "data/digits.csv",
+    "target": "digit",
+    "row_id": "row_id",
+    "estimator": "sklearn.tree.DecisionTreeClassifier",
+    "metric": "accuracy",
+    "run_after": "2026-01-01T00:00:00+00:00",
+}
+
+
+def train(**change: Any) -> tuple[str, str]:
+    """Train, and return the version and its card."""
+    version = training.train_challenger(**{"run_id": "r", **DIGITS, **change})["version"]
+    training.predict_holdout(model=change.get("model", "digits"), version=version)
+    return version, card_of(change.get("model", "digits"), version)
+
+
+def card_of(model: str, version: str) -> str:
+    return (ModelStore(model).folder(version) / "card.html").read_text(encoding="utf-8")
+
+
+def titles(card: str) -> list[str]:
+    return re.findall("<h2>(.*?)</h2>", card)
+
+
+def test_a_classifier_has_all_its_pictures_and_needs_no_network(place: str) -> None:
+    version, card = train()
+    assert titles(card) == [
+        "accuracy of the versions that were compared (more is better)",
+        "The 381 rows held out" if "381" in card else "The 332 rows held out",
+        "By class",
+        "Features that weigh most",
+        "Predictions of rows held out",
+    ]
+    assert card.count("<svg") == 3 + 5
+    assert f"<code>{version}</code>" in card
+    # Names of namespaces are no addresses that a browser asks.
+    addresses = set(re.findall(r"""(?:src|href)=["']([^"'#][^"']*)""", card))
+    assert addresses <= {address for address in addresses if address.startswith("data:")}
+    assert "<script" not in card
+
+
+def test_promotions_are_marked_and_the_latest_predictions_are_drawn(output: Path) -> None:
+    first, before = train(run_id="a")
+    promotion.promote(comparison=json.dumps(promotion.compare(model="digits", metric="accuracy")), run_id="p")
+    given = {"dataset": "data/digits.csv", "row_id": "row_id", "run_id": "x"}
+    drawn = prediction.draw_rows(**given)
+    told = {"run_after": "2026-01-01T00:00:00+09:00", "model": "digits", "selection": json.dumps(drawn)}
+    prediction.predict_rows(**given, **told)
+    write_card(ModelStore("digits"), first)
+    card = card_of("digits", first)
+    assert card != before
+    assert "The latest predictions" in titles(card)
+    assert sorted(re.findall(r"row (\d+): <b>", card)) == sorted(drawn["row_ids"])
+    # Made again it is the same to the byte.
+    write_card(ModelStore("digits"), first)
+    assert card_of("digits", first) == card
+
+
+def test_a_regression_shows_its_residuals(output: Path, tmp_path: Path) -> None:
+    path = tmp_path / "houses.csv"
+    lines = [f"{i},{'<seoul>' if i % 3 else 'busan'},{i * 2.5}" for i in range(80)]
+    path.write_text("\n".join(["area,city,price", *lines]) + "\n", encoding="utf-8")
+    change = {"dataset": str(path), "target": "price", "row_id": None, "model": "houses", "metric": "r2"}
+    _, card = train(**change, estimator="sklearn.linear_model.LinearRegression")
+    found = titles(card)
+    assert found[0] == "r2 of the versions that were compared (more is better)"
+    assert found[1].startswith("Residuals of the ")
+    assert found[2:] == ["Features that weigh most", "Predictions of rows held out"]
+    assert "<seoul>" not in card
+
+
+def test_a_card_that_cannot_be_made_costs_no_model(
+    output: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("callables._model_card._facts", lambda _: 1 / 0)
+    version = training.train_challenger(**DIGITS, run_id="r")["version"]
+    assert training.predict_holdout(model="digits", version=version)["rows"] > 300
+    assert "the model's card could not be made" in caplog.text
+    assert not (ModelStore("digits").folder(version) / "card.html").exists()
