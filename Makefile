@@ -39,3 +39,4 @@ bench: setup ## measure, with a peer in the same run
 	@$(RUN) tests/benchmarks/bench_loading.py
 	@$(RUN) tests/benchmarks/bench_detection.py
 	@$(RUN) tests/benchmarks/bench_weather.py
+	@$(RUN) tests/benchmarks/bench_models.py

@@ -177,11 +177,13 @@ def predict_rows(
     path = _prediction_files.path_of(model, day, run_id)
     predictor = _Predictor(found, store.metadata(found.version)["features"], source)
     file = _prediction_files.RunFile(path)
-    told = {"run_id": run_id, "run_after": moment.isoformat(), "model_version": found.version}
-    told["scored_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC)
+    told = _prediction_files.Told(
+        run_id, moment.isoformat(), found.version, now.isoformat(timespec="seconds")
+    )
     try:
         for frame in _chosen(source, chosen, predictor.texts, chunk_rows):
-            file.add(predictor.predict(frame).assign(**told))
+            file.add(told, *predictor.predict(frame))
         if chosen["rows"] == "random" and file.rows != len(chosen["row_ids"]):
             raise ValueError(f"{source.name} has {file.rows} of the {len(chosen['row_ids'])} rows drawn")
         file.publish(unless=_prediction_files.written_rows(model, day, run_id))
@@ -192,7 +194,7 @@ def predict_rows(
     _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
     if chosen["rows"] == "new":
         _remember(model, run_id, chosen)
-    _close_days(store, day, datetime.now(UTC).astimezone(ZoneInfo(timezone)).date())
+    _close_days(store, day, now.astimezone(ZoneInfo(timezone)).date())
     path = _prediction_files.place_of(model, day, run_id)
     log.info("%s predicted %d rows in %s", found.version, file.rows, path)
     return {
@@ -249,10 +251,8 @@ class _Predictor:
         self._bins = bins
         self.counts = {name: [0] * len(one["shares"]) for name, one in bins.items()}
 
-    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return row_id, prediction and probability of each row."""
-        import pandas as pd
-
+    def predict(self, frame: pd.DataFrame) -> tuple[list[str], list, list | None]:
+        """Return the ids, the predictions and, where the model gives them, the probabilities of rows."""
         from callables import _drift, _estimators
 
         self._check(frame)
@@ -260,8 +260,8 @@ class _Predictor:
             fresh = _drift.count(bins, frame[name])
             self.counts[name] = [old + new for old, new in zip(self.counts[name], fresh, strict=True)]
         predictions, probabilities = _estimators.predict(self._loaded.model, frame[self.names])
-        ids = frame[self._source.id_column].to_numpy()
-        return pd.DataFrame({"row_id": ids, "prediction": predictions, "probability": probabilities})
+        shares = None if probabilities is None else probabilities.tolist()
+        return frame[self._source.id_column].tolist(), predictions.tolist(), shares
 
     def _check(self, frame: pd.DataFrame) -> None:
         missing = [name for name in self.names if name not in frame.columns]

@@ -1,6 +1,7 @@
 """Airflow imports this in each of its processes; it holds what Airflow has no setting for."""
 
 import importlib
+import os
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -78,7 +79,7 @@ def keep_errors_of_yaml_files() -> None:
 
 if "dag-processor" in sys.argv:
     keep_errors_of_yaml_files()
-if "scheduler" in sys.argv:
+if "scheduler" in sys.argv and os.environ.get("BATCH_WARM_WORKERS", "1") != "0":
     import_before_fork()
 if {"scheduler", "triggerer"} & set(sys.argv):
     serve_logs_to_this_machine_only()
