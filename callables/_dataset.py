@@ -165,8 +165,7 @@ def warnings(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[s
     if constant:
         yield f"the same value in all rows: {_names(constant)}"
     varied = features.drop(columns=constant)
-    twice = [name for name, repeated in varied.T.duplicated().items() if repeated]
-    if twice:
+    if twice := _repeated(varied):
         yield f"the same values as an earlier column: {_names(twice)}"
     for name in varied:
         empty = varied.index[varied[name].isna()]
@@ -176,6 +175,20 @@ def warnings(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[s
         yield from _differences(features, feature)
     if known is not None and (new := [name for name in features if name not in {f["name"] for f in known}]):
         yield f"the champion does not know: {_names(new)}"
+
+
+def _repeated(frame: pd.DataFrame) -> list[str]:
+    """Return the columns whose values are those of an earlier one."""
+    import pandas as pd
+
+    seen: set[str] = set()
+    repeated = []
+    for name in frame:
+        digest = sha256(pd.util.hash_pandas_object(frame[name], index=False).to_numpy().tobytes())
+        if digest in seen:
+            repeated.append(name)
+        seen.add(digest)
+    return repeated
 
 
 def _differences(features: pd.DataFrame, known: dict[str, Any]) -> Iterator[str]:

@@ -136,7 +136,10 @@ def predict(model: Any, features: pd.DataFrame) -> tuple[Any, Any]:
     path = f"{type(final).__module__}.{type(final).__name__}"
     if path.startswith(BY_PROBABILITY):
         return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
-    return model.predict(features), probabilities.max(axis=1)
+    predictions = model.predict(features)
+    places = {value: place for place, value in enumerate(model.classes_.tolist())}
+    columns = [places[value] for value in predictions.tolist()]
+    return predictions, probabilities[range(len(columns)), columns]
 
 
 def _did_you_mean(name: str, names: list[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from callables._estimators import find_scorer
 
-TIE = 1e-12  # two sums of the same scores may differ by rounding alone
+TIE = 1e-12  # two sums of the same scores may differ by rounding alone, and by so much of themselves
 ON_TIE = ("keep", "newest")
 TESTS = ("none", "mcnemar", "paired_bootstrap")
 
@@ -37,6 +37,14 @@ class Policy:
         for name, value, choices in (("on_tie", self.on_tie, ON_TIE), ("test", self.test, TESTS)):
             if value not in choices:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+        numbers = {"min_delta": self.min_delta, "confidence": self.confidence}
+        for key in ("floors", "guardrails"):
+            if not isinstance(getattr(self, key), dict):
+                raise ValueError(f"{key} is {getattr(self, key)!r}; it must be {{metric: number, …}}")
+            numbers |= {f"{key}.{name}": value for name, value in getattr(self, key).items()}
+        for name, number in numbers.items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise ValueError(f"{name} is {number!r}; it must be a number")
         if not 0.5 <= self.confidence < 1:
             raise ValueError(f"confidence is {self.confidence}; it must be from 0.5 to below 1, such as 0.95")
         allowed = {f"guardrails.{name}": amount for name, amount in self.guardrails.items()}
@@ -99,7 +107,7 @@ def judge(
             )
     gain = gain_of(metric, new[metric], old[metric])
     change = f"{metric} {shown(old[metric])} → {shown(new[metric])}"
-    if abs(gain) <= TIE:
+    if math.isclose(new[metric], old[metric], rel_tol=1e-9, abs_tol=TIE):
         reason = f"a tie at {metric} {shown(new[metric])}, and on_tie is {policy.on_tie}"
         return Verdict(policy.on_tie == "newest", reason)
     if gain < 0:

@@ -18,6 +18,7 @@ import json
 import logging
 import shutil
 import time
+import uuid
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,7 @@ STAGING = ".staging-"
 PRUNED = ".pruned-"
 LOCK_TIMEOUT_S = 60
 APPEND_TRIES = 20  # on object storage, where another may have written first
+LEFT_OF_A_RUN_AFTER_S = 3600  # no save takes so long
 LEFT_AFTER = timedelta(days=1)  # what is half done for so long will never be finished
 
 
@@ -72,7 +74,7 @@ class ModelStore:
 
     def __init__(self, name: str) -> None:
         """Open the store of model ``name``; nothing is created until something is saved."""
-        if safe_name(name) != name:
+        if not name or safe_name(name) != name:
             raise ValueError(f"model {name!r} is not a plain name: use letters, digits, '.', '_' and '-'")
         self.name = name
         self.root: UPath = output_path("models", name)
@@ -105,10 +107,14 @@ class ModelStore:
             raise ModelStoreError(
                 f"model {self.name!r} has no version {version!r}; the newest are: {known}"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise ModelStoreError(
                 f"{relative_to_project(path)} is spoilt ({error}); promote another version"
             ) from None
+        if not isinstance(record.get("sha256"), str) or not isinstance(record.get("metrics"), dict):
+            raise ModelStoreError(
+                f"{relative_to_project(path)} is spoilt (it is no record); promote another version"
+            )
         if record.get("version") != version:
             raise ModelStoreError(
                 f"{relative_to_project(path)} is the record of {record.get('version')!r}; "
@@ -144,7 +150,7 @@ class ModelStore:
         joblib.dump(model, buffer, compress=3)
         data = buffer.getvalue()
         digest = sha256(data)
-        version = self._free_name(made_at, digest[:8])
+        version = self._free_name(made_at, digest[:8], metadata["run_id"])
         record = _seal({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
         target = self.folder(version)
         if is_local(target):
@@ -154,19 +160,22 @@ class ModelStore:
             (target / "metadata.json").write_bytes(record)
         return version
 
-    def _free_name(self, made_at: datetime, digest: str) -> str:
+    def _free_name(self, made_at: datetime, digest: str, run_id: str) -> str:
         """Return the version's name: of two made in one second the second is named after the next."""
         while True:
             stamp = _stamp(made_at)
-            same_second = [name for name in self.versions(stamp) if name.startswith(stamp)]
-            if not same_second or f"{stamp}-{digest}" in same_second:
-                return f"{stamp}-{digest}"
+            name = f"{stamp}-{digest}"
+            same_second = [other for other in self.versions(stamp) if other.startswith(stamp)]
+            if not same_second or (name in same_second and self.metadata(name)["run_id"] == run_id):
+                return name
             made_at += timedelta(seconds=1)
 
     def _publish(self, target: Path, data: bytes, record: bytes, run_id: str) -> None:
-        # One staging folder a run, so that a try after a kill clears what the kill left.
-        staging = target.with_name(f"{STAGING}{safe_name(run_id)}")
-        shutil.rmtree(staging, ignore_errors=True)
+        # What a kill left of this run is cleared; not what another task of the same run_id is writing.
+        for left in target.parent.glob(f"{STAGING}{safe_name(run_id)}-*"):
+            if time.time() - left.stat().st_mtime > LEFT_OF_A_RUN_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
+        staging = target.with_name(f"{STAGING}{safe_name(run_id)}-{uuid.uuid4().hex[:8]}")
         staging.mkdir(parents=True)
         write_synced(staging / "model.joblib", data)
         write_synced(staging / "metadata.json", record)
@@ -174,7 +183,10 @@ class ModelStore:
         if target.exists():
             shutil.rmtree(staging)
             return
-        staging.rename(target)
+        try:
+            staging.rename(target)
+        except OSError:  # another task has just made the very same one
+            shutil.rmtree(staging)
         sync_folder(target.parent)
 
     def load(self, version: str) -> Any:
@@ -188,18 +200,7 @@ class ModelStore:
         import joblib
 
         metadata = self.metadata(version)
-        path = self.folder(version) / "model.joblib"
-        try:
-            data = read_whole(path)
-        except FileNotFoundError:
-            raise ModelStoreError(
-                f"{relative_to_project(path)} is missing; promote another version"
-            ) from None
-        if sha256(data) != metadata["sha256"]:
-            raise ModelStoreError(
-                f"{relative_to_project(path)} is not what was saved (its SHA-256 is not in metadata.json); "
-                "it was not loaded; promote another version"
-            )
+        data = self._read_model(version, metadata)
         made_with = metadata.get("libraries", {}).get("scikit-learn")
         installed = installed_version("scikit-learn")
         if made_with and made_with != installed:
@@ -219,6 +220,22 @@ class ModelStore:
                 f"({type(error).__name__}: {error}); it was made with {metadata.get('libraries')}"
             ) from error
 
+    def _read_model(self, version: str, metadata: dict[str, Any]) -> bytes:
+        """Return a model's file, which is what its record says; ModelStoreError otherwise."""
+        path = self.folder(version) / "model.joblib"
+        try:
+            data = read_whole(path)
+        except OSError as error:
+            raise ModelStoreError(
+                f"{relative_to_project(path)} is missing ({type(error).__name__}); promote another version"
+            ) from None
+        if sha256(data) != metadata["sha256"]:
+            raise ModelStoreError(
+                f"{relative_to_project(path)} is not what was saved (its SHA-256 is not in metadata.json); "
+                "it was not loaded; promote another version"
+            )
+        return data
+
     # --- the champion ---
 
     def champion(self) -> dict[str, Any] | None:
@@ -236,7 +253,7 @@ class ModelStore:
             names = [pointer["version"], *filter(None, [pointer["previous"]])]
             if any(not isinstance(name, str) or safe_name(name) != name for name in names):
                 raise ValueError("it names no version")
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             raise SpoiltPointerError(
                 f"{relative_to_project(path)} is spoilt ({error}); trigger promote_model with a version", tag
             ) from None
@@ -318,10 +335,18 @@ class ModelStore:
         Raises ModelStoreError when somebody else moved the pointer in between, or when the version is not
         whole.
         """
-        metadata = self.metadata(version)
         with self._locked():
+            metadata = self.metadata(version)  # in here, so that no prune comes in between
+            self._read_model(version, metadata)
             current, tag = self._usable_pointer()
             current_version = current["version"] if current else None
+            done = (run_id, version, True, False) in {_key(entry) for entry in self.history()}
+            if done and current is not None and current_version != version:
+                log.warning(
+                    "run %s has promoted %s before, and %s is the champion since: it stays",
+                    *(run_id, version, current_version),
+                )
+                return current
             moved = ModelStoreError(
                 f"the champion of {self.name} is no longer {expect}, as when they were compared; "
                 "clear `compare` to compare again"
@@ -367,8 +392,9 @@ class ModelStore:
         for number, line in enumerate((data or b"").splitlines(), start=1):
             try:
                 entry = json.loads(line)
-                entry["run_id"], entry["version"], entry["verdict"]
-            except (ValueError, KeyError, TypeError):
+                if not all(isinstance(entry[name], str) for name in ("run_id", "version", "verdict")):
+                    raise ValueError("it is no verdict")
+            except (ValueError, KeyError, TypeError, RecursionError):
                 log.warning("%s/history.jsonl, line %d is spoilt; it is kept as it is", self.root, number)
                 entry = None
             found.append((line, entry))
@@ -385,8 +411,9 @@ class ModelStore:
             if (left := self.usable_pointer()) and _key(left) not in {*known, _key(verdict)}:
                 told = {name: left.get(name) for name in ("version", "run_id", "reason")}
                 fresh.append({"at": left.get("promoted_at"), "verdict": "promoted", **told})
-            # One line a run and version, however often the run's tasks are cleared.
-            if _key(verdict) not in known:
+            # However often the run's tasks are cleared; and what has promoted, keeps nothing afterwards.
+            moved = (verdict["run_id"], verdict["version"], True, False)
+            if not known & {_key(verdict), moved}:
                 fresh.append({"at": _now(), **verdict})
             if not fresh:
                 return None
@@ -408,8 +435,13 @@ class ModelStore:
         if keep < 1:
             raise ValueError(f"keep is {keep}; it must be 1 or more")
         with self._locked():
-            pointer = self.champion() or {}
-            protected = {pointer.get("version"), pointer.get("previous")}
+            pointer = self.champion()
+            if pointer is None and any(entry["verdict"] in MOVES for entry in self.history()):
+                raise ModelStoreError(
+                    f"{relative_to_project(self.root / 'champion.json')} is gone: nobody can tell what must "
+                    "stay; promote a version first"
+                )
+            protected = {pointer["version"], pointer["previous"]} if pointer else set()
             removed = [name for name in self.versions()[:-keep] if name not in protected]
             for version in removed:
                 self._remove(version)
@@ -481,9 +513,10 @@ def _unseal(data: bytes) -> dict[str, Any]:
     return record
 
 
-def _key(entry: dict[str, Any]) -> tuple[Any, Any, bool]:
-    """Return what tells one line of the history from another."""
-    return entry.get("run_id"), entry.get("version"), entry.get("verdict") == "pruned"
+def _key(entry: dict[str, Any]) -> tuple[Any, Any, bool, bool]:
+    """Return what tells one line of the history from another: who, of what, did it move or remove."""
+    verdict = entry.get("verdict", "promoted")  # the pointer has none: it was moved
+    return entry.get("run_id"), entry.get("version"), verdict in MOVES, verdict == "pruned"
 
 
 def _now() -> str:

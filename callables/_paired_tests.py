@@ -55,6 +55,8 @@ def paired_test(policy: Policy, new: Any, old: Any, features: pd.DataFrame, targ
     Raises ValueError where the test does not fit: McNemar's for a regression.
     """
     if policy.test == "mcnemar":
+        if not hasattr(new, "classes_"):
+            raise ValueError("test is 'mcnemar', which is for classification; take 'paired_bootstrap'")
         return _mcnemar(policy, new.predict(features), old.predict(features), target)
     return _bootstrap(policy, Answers(new, features), Answers(old, features), target)
 
@@ -62,8 +64,6 @@ def paired_test(policy: Policy, new: Any, old: Any, features: pd.DataFrame, targ
 def _mcnemar(policy: Policy, new: Any, old: Any, target: pd.Series) -> Evidence:
     import scipy.stats
 
-    if target.dtype.kind == "f":
-        raise ValueError("test is 'mcnemar', which is for classification; take 'paired_bootstrap'")
     right, wrong = target.to_numpy() == new, target.to_numpy() == old
     won, lost = int((right & ~wrong).sum()), int((wrong & ~right).sum())
     p_value = (

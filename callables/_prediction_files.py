@@ -1,7 +1,7 @@
 """The files of predictions: one a run, closed days in one, written as they come and never half.
 
-``output/predictions/<model>/date=…/<run>.csv``; once the day is over ``day.csv`` has all its runs. Beside
-them, ``drift/<date>.csv`` says how far the day's rows have moved from those that the model learnt from.
+``output/predictions/<model>/date=…/<run>.csv``; once the day is over ``day=<date>.csv`` has all its runs.
+Beside them, ``drift/<date>.csv`` says how far the day's rows have moved from those that were learnt from.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import json
+import logging
 import os
 import re
 import tempfile
@@ -21,15 +22,24 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from callables import _drift
 from callables._csv import csv_bytes
-from callables._files import is_local, output_path, remove_leftovers, safe_name, write_atomic
+from callables._files import (
+    is_local,
+    output_path,
+    read_with_tag,
+    remove_leftovers,
+    safe_name,
+    write_atomic,
+)
 
 if TYPE_CHECKING:
     from upath import UPath
 
+log = logging.getLogger(__name__)
+
 COLUMNS = ("run_id", "run_after", "model_version", "row_id", "prediction", "probability", "scored_at")
 DRIFT_COLUMNS = ("date", "model_version", "feature", "rows", "psi", "alarm")
 SharesOf = Callable[[str], dict[str, list[float]]]
-DAY_FILE = "day.csv"
+DAY_COUNTS = "all=runs.json"  # no run_id can have this name
 LOOK_BACK_DAYS = 7  # days that are closed when the first run after them comes
 
 
@@ -53,6 +63,11 @@ class Told:
     run_after: str
     model_version: str
     scored_at: str
+
+
+def _closed(model: str, day: date) -> UPath:
+    """Return the file of a closed day; no run_id can have its name, as no run's file has a ``=`` in it."""
+    return _day(model, day) / f"day={day.isoformat()}.csv"
 
 
 class RunFile:
@@ -117,9 +132,9 @@ def written_rows(model: str, day: date, run_id: str) -> Iterator[list[str]]:
     if path.exists():
         yield from _rows_in(path)
         return
-    closed = _day(model, day) / DAY_FILE
+    closed = _closed(model, day)
     if closed.exists():
-        yield from (row for row in _rows_in(closed) if row[0] == run_id)
+        yield from (row for row in _rows_in(closed) if row and row[0] == run_id)
 
 
 def _rows_in(path: Path | UPath) -> Iterator[list[str]]:
@@ -192,7 +207,7 @@ def _counts_folder(model: str, day: date) -> UPath:
 
 def _day_counts(folder: UPath) -> dict[str, Any]:
     """Return the counts of a closed day: the runs that are in them, and by version and feature."""
-    path = folder / "day.json"
+    path = folder / DAY_COUNTS
     return json.loads(path.read_bytes()) if path.exists() else {"runs": [], "counts": {}}
 
 
@@ -200,23 +215,31 @@ def _compact(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> None:
-    """Write the day's drift by model version and feature, from the counts of all its runs."""
+def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> bool:
+    """Write the day's drift by model version and feature, from the counts of all its runs.
+
+    Returns whether there were any that the summary did not have.
+    """
     folder = _counts_folder(model, day)
-    files = [path for path in folder.glob("*.json") if path.name != "day.json"] if folder.exists() else []
+    files = [path for path in folder.glob("*.json") if path.name != DAY_COUNTS] if folder.exists() else []
     if not files:
-        return
+        return False
     known = _day_counts(folder)
     for path in sorted(files, key=str):
-        run = json.loads(path.read_bytes())
-        if run["run_id"] in known["runs"]:
+        try:
+            run = json.loads(path.read_bytes())
+            counted = (run["run_id"], run["version"], run["counts"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s has no counts; the day's drift goes without them", path)
+            continue
+        if counted[0] in known["runs"]:
             continue
         known["runs"].append(run["run_id"])
         version = known["counts"].setdefault(run["version"], {})
         for name, counts in run["counts"].items():
             before = version.get(name, [0] * len(counts))
             version[name] = [old + new for old, new in zip(before, counts, strict=True)]
-    write_atomic(folder / "day.json", _compact(known))
+    write_atomic(folder / DAY_COUNTS, _compact(known))
     for path in files:
         path.unlink(missing_ok=True)
     lines = []
@@ -229,6 +252,7 @@ def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> None:
             alarm = rows >= _drift.FEWEST_ROWS and value > _drift.ALARM_AT
             lines.append([day.isoformat(), version, name, rows, f"{value:.4f}", "yes" if alarm else "no"])
     write_atomic(_summary_path(model, day), csv_bytes(DRIFT_COLUMNS, lines))
+    return True
 
 
 def _summary_path(model: str, day: date) -> UPath:
@@ -256,46 +280,57 @@ def close_days(model: str, today: date, written: date, shares_of: SharesOf) -> l
     cleared. ``shares_of`` gives, for a version, each feature's shares in training.
     """
     days = {today - timedelta(days=number) for number in range(1, LOOK_BACK_DAYS + 1)} - {written}
-    if (_day(model, written) / DAY_FILE).exists():
+    if (_closed(model, written)).exists():
         days.add(written)
     closed = []
     for day in sorted(days):
-        if _close(model, day):
-            _summarise_drift(model, day, shares_of)
-            closed.append(day)
+        try:
+            if _close(model, day) | _summarise_drift(model, day, shares_of):
+                closed.append(day)
+        except Exception as error:  # the upkeep of another day must not fail this run
+            log.warning("the predictions of %s cannot be put into one file: %s", day, error)
     return closed
 
 
 def place_of(model: str, day: date, run_id: str) -> UPath:
     """Return the file that has a run's rows now: its own, or that of its day."""
     path = path_of(model, day, run_id)
-    return path if path.exists() else _day(model, day) / DAY_FILE
+    return path if path.exists() else _closed(model, day)
 
 
 def _close(model: str, day: date) -> bool:
-    folder = _day(model, day)
+    folder, target = _day(model, day), _closed(model, day)
     if not folder.exists():
         return False
-    target = folder / DAY_FILE
-    files = sorted((path for path in folder.glob("*.csv") if path.name != DAY_FILE), key=str)
+    files = sorted((path for path in folder.glob("*.csv") if "=" not in path.name), key=str)
     if not files:
         return False
-    heads = {path: next(_rows_in(path), None) for path in files}
-    runs = {head[0] for head in heads.values() if head}
+    parts: list[tuple[tuple[str, str], Path | UPath | list[list[str]]]] = []
+    tags = {}
+    for path in files:
+        tags[path] = read_with_tag(path)[1]
+        try:
+            head = next(_rows_in(path), None)
+            if head is not None:
+                parts.append(((head[1], head[0]), path))
+        except (ValueError, IndexError) as error:
+            log.warning("%s is no file of predictions (%s); it stays as it is", path, error)
+            del tags[path]
+    runs = {run for (_, run), _ in parts}
+    parts += [(key, rows) for key, rows in _runs_in(target).items() if key[1] not in runs]
+    if not tags:
+        return False
     collected = RunFile(target)
     try:
         # In the order of their time, so that the same runs give the same file however often it is made.
-        parts: list[tuple[tuple[str, str], Path | UPath | list[list[str]]]] = [
-            ((head[1], head[0]), path) for path, head in heads.items() if head
-        ]
-        parts += [(key, rows) for key, rows in _runs_in(target).items() if key[1] not in runs]
         for _, part in sorted(parts, key=lambda one: one[0]):
             collected.add_rows(part if isinstance(part, list) else _rows_in(part))
         collected.publish(unless=[])
     finally:
         collected.discard()
-    for path in files:
-        path.unlink(missing_ok=True)
+    for path, tag in tags.items():
+        if read_with_tag(path)[1] == tag:  # a run that was cleared meanwhile has written it anew
+            path.unlink(missing_ok=True)
     return True
 
 
@@ -303,5 +338,6 @@ def _runs_in(path: UPath) -> dict[tuple[str, str], list[list[str]]]:
     """Return the rows of a closed day by run: (run_after, run_id) → rows."""
     found: dict[tuple[str, str], list[list[str]]] = {}
     for row in _rows_in(path) if path.exists() else []:
-        found.setdefault((row[1], row[0]), []).append(row)
+        if len(row) == len(COLUMNS):
+            found.setdefault((row[1], row[0]), []).append(row)
     return found

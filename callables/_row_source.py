@@ -13,8 +13,10 @@ from callables._files import project_path
 
 if TYPE_CHECKING:
     import pandas as pd
+    from upath import UPath
 
 CHUNK_ROWS = 10_000
+BLOCK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class RowSource:
             raise FileNotFoundError(
                 f"dataset {self.dataset!r} does not exist at {path}; correct `dataset` in the YAML"
             )
+        _check_shape(str(self.dataset), path)
         wrong = f"dataset {self.dataset!r} is not a CSV in UTF-8 with a header line"
         options: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False}
         try:
@@ -92,3 +95,36 @@ class RowSource:
                 yield pd.read_csv(file, chunksize=rows, **options)
         except (pd.errors.ParserError, UnicodeDecodeError, pd.errors.EmptyDataError) as error:
             raise ValueError(f"{wrong}: {error}") from None
+
+
+def _check_shape(name: str, path: UPath) -> None:
+    """Raise ValueError, with the line, unless every line has as many fields as the first, named once each.
+
+    pandas takes a field too many for an index, and fills those that are missing.
+    """
+    import csv
+
+    with path.open("rb") as file:
+        first = file.readline().removeprefix(b"\xef\xbb\xbf")
+        quoted = b'"' in first
+        commas, number = first.count(b","), 1
+        while not quoted and (lines := file.readlines(BLOCK_BYTES)):
+            quoted = any(b'"' in line for line in lines)
+            wrong = [
+                n for n, line in enumerate(lines, number + 1) if line.count(b",") != commas and line.strip()
+            ]
+            if wrong and not quoted:
+                _refuse(name, commas + 1, wrong[0], lines[wrong[0] - number - 1].count(b",") + 1)
+            number += len(lines)
+    with path.open("r", encoding="utf-8-sig", newline="") as text:
+        rows = csv.reader(text)
+        header = next(rows, [])
+        if twice := sorted({column for column in header if header.count(column) > 1}):
+            raise ValueError(f"dataset {name!r} has two columns named {', '.join(map(repr, twice))}")
+        for row in rows if quoted else ():
+            if row and len(row) != len(header):
+                _refuse(name, len(header), rows.line_num, len(row))
+
+
+def _refuse(name: str, columns: int, line: int, fields: int) -> None:
+    raise ValueError(f"dataset {name!r} has {columns} columns, but line {line} has {fields} fields")

@@ -69,7 +69,7 @@ def search(
     started, tried = time.monotonic(), []
     best, best_score = pipeline, None
     for number, settings in enumerate(drawn, start=1):
-        if best_score is not None and seconds is not None and time.monotonic() - started > seconds:
+        if number > 1 and seconds is not None and time.monotonic() - started > seconds:
             log.info("%g s have passed: %d of %d candidates were tried", seconds, number - 1, candidates)
             break
         candidate = clone(pipeline).set_params(**settings)

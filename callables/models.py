@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from callables._files import output_path
+from callables._files import output_path, safe_name
 from callables._model_store import ModelStore, ModelStoreError
 
 
@@ -29,7 +29,8 @@ def prune(*, model: str, keep: int, run_id: str) -> dict:
 def names() -> list[str]:
     """Return the names of all models that have a store."""
     root = output_path("models")
-    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.exists() else []
+    found = (path.name for path in root.iterdir() if path.is_dir()) if root.exists() else ()
+    return sorted(name for name in found if safe_name(name) == name)
 
 
 def overview(model: str) -> list[dict[str, Any]]:
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         found = options.run(options)
-    except (ModelStoreError, ValueError) as error:
+    except (ModelStoreError, ValueError, FileNotFoundError) as error:
         print(f"models: {error}", file=sys.stderr)
         return 1
     if options.json:

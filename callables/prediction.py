@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = _prediction_files.COLUMNS
-RUNS_REMEMBERED = 1000  # of `rows: new`, so that a cleared run predicts the same rows again
+RUNS_REMEMBERED = 10_000  # of `rows: new`, so that a cleared run predicts the same rows again
 ROWS_SHOWN = 5
 RANGE_SLACK = 0.1  # of the training range, beyond which a value is counted
 
@@ -79,20 +79,23 @@ def _draw(source: RowSource, count: int, seed: int) -> list[str]:
     So the draw does not depend on the order of rows, and needs no more memory for more of them.
     """
     kept: list[tuple[int, str]] = []  # a heap of negative hashes: the greatest is first
+    ids: set[str] = set()
     total = 0
     for frame in source.chunks():
         total += len(frame)
         for row in frame[source.id_column]:
-            number = -int.from_bytes(hashlib.blake2b(f"{seed}:{row}".encode(), digest_size=8).digest(), "big")
-            if any(row == other for _, other in kept):
+            if row in ids:
                 raise ValueError(
                     f"row id {source.id_column!r} of {source.name} is not unique: a row could not be told "
                     f"from another, {row!r} say"
                 )
+            number = -int.from_bytes(hashlib.blake2b(f"{seed}:{row}".encode(), digest_size=8).digest(), "big")
             if len(kept) < count:
                 heapq.heappush(kept, (number, row))
+                ids.add(row)
             elif count > 0 and number > kept[0][0]:
-                heapq.heapreplace(kept, (number, row))
+                ids.remove(heapq.heapreplace(kept, (number, row))[1])
+                ids.add(row)
     if not 0 < count <= total:
         raise ValueError(f"cannot draw {count} rows from {source.name}, which has {total}; correct `rows`")
     return [row for _, row in sorted(kept, reverse=True)]
@@ -126,7 +129,10 @@ def _comparable(column: pd.Series, name: str) -> pd.Series:
         raise ValueError(
             f"column {name!r}, by which rows are new, is empty in {int(column.isna().sum())} rows"
         )
-    return column if column.dtype.kind in "iuf" else column.astype(str)
+    if column.dtype.kind in "iuf":
+        return column
+    # Times as ISO 8601 each by itself: what pandas makes of a column depends on its other values.
+    return column.map(lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
 
 
 def _progress_path(model: str) -> UPath:
@@ -135,7 +141,16 @@ def _progress_path(model: str) -> UPath:
 
 def _progress(model: str) -> tuple[dict[str, Any], str]:
     data, tag = read_with_tag(_progress_path(model))
-    return (json.loads(data) if data else {"until": None, "runs": {}}), tag
+    if data is None:
+        return {"until": None, "runs": {}}, tag
+    try:
+        progress = json.loads(data)
+        return {"until": progress["until"], "runs": dict(progress["runs"])}, tag
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{relative_to_project(_progress_path(model))} is spoilt: up to where rows are predicted stood "
+            'there; write {"until": <the greatest value predicted>, "runs": {}} into it'
+        ) from None
 
 
 def predict_rows(
@@ -176,6 +191,8 @@ def predict_rows(
     day = moment.astimezone(ZoneInfo(timezone)).date()
     path = _prediction_files.path_of(model, day, run_id)
     predictor = _Predictor(found, store.metadata(found.version)["features"], source)
+    if chosen["rows"] == "new":
+        _check_still_new(model, run_id, chosen)
     file = _prediction_files.RunFile(path)
     now = datetime.now(UTC)
     told = _prediction_files.Told(
@@ -247,6 +264,7 @@ class _Predictor:
         self.names = [feature["name"] for feature in features]
         self.texts = [feature["name"] for feature in features if not _is_number(feature)]
         self.out_of_range: dict[str, int] = {}
+        self.empty: dict[str, int] = {}
         bins = {f["name"]: f["distribution"] for f in features if "distribution" in f}
         self._bins = bins
         self.counts = {name: [0] * len(one["shares"]) for name, one in bins.items()}
@@ -255,6 +273,7 @@ class _Predictor:
         """Return the ids, the predictions and, where the model gives them, the probabilities of rows."""
         from callables import _drift, _estimators
 
+        frame = frame.copy(deep=False)
         self._check(frame)
         for name, bins in self._bins.items():
             fresh = _drift.count(bins, frame[name])
@@ -273,10 +292,13 @@ class _Predictor:
         for feature in self._features:
             name = feature["name"]
             column = frame[name]
+            if empty := int(column.isna().sum()):
+                self.empty[name] = self.empty.get(name, 0) + empty
             if not _is_number(feature):
                 continue
             if column.dtype.kind not in "iufb" and not column.isna().all():
-                self._refuse_texts(frame, name)
+                # Another row of the file may be the one with the text.
+                frame[name] = column = self._as_numbers(frame, name)
             low, high = feature.get("min"), feature.get("max")
             if low is None or high is None:
                 continue
@@ -285,11 +307,14 @@ class _Predictor:
             if outside:
                 self.out_of_range[name] = self.out_of_range.get(name, 0) + outside
 
-    def _refuse_texts(self, frame: pd.DataFrame, name: str) -> None:
+    def _as_numbers(self, frame: pd.DataFrame, name: str) -> pd.Series:
         import pandas as pd
 
-        column = frame[name].dropna()
-        texts = column[pd.to_numeric(column, errors="coerce").isna()]
+        column = frame[name]
+        numbers = pd.to_numeric(column, errors="coerce")
+        texts = column[numbers.isna() & column.notna()]
+        if texts.empty:
+            return numbers
         ids = frame.loc[texts.index, self._source.id_column]
         shown = ", ".join(
             f"row {i} has {str(v)[:30]!r}" for i, v in list(zip(ids, texts, strict=True))[:ROWS_SHOWN]
@@ -300,6 +325,11 @@ class _Predictor:
 
     def warnings(self) -> Iterator[str]:
         """Yield what is worth a look: features whose values lie beyond what was learnt from."""
+        # The last share is that of empty cells: where there were none to learn from, they are news.
+        learnt = {name: bins["shares"][-1] for name, bins in self._bins.items()}
+        if news := {name: count for name, count in self.empty.items() if not learnt.get(name)}:
+            shown = ", ".join(f"{name} in {count} rows" for name, count in sorted(news.items()))
+            yield f"empty, though {self._loaded.version} learnt from rows without a gap: {shown}"
         if self.out_of_range:
             shown = ", ".join(f"{name} in {count} rows" for name, count in sorted(self.out_of_range.items()))
             yield f"beyond the range that {self._loaded.version} learnt from: {shown}"
@@ -309,15 +339,22 @@ def _is_number(feature: dict[str, Any]) -> bool:
     return feature["dtype"].startswith(("int", "uint", "float", "bool"))
 
 
-def _remember(model: str, run_id: str, chosen: dict[str, Any]) -> None:
-    """Note up to where rows are predicted; ValueError if another run has noted something else meanwhile."""
-    progress, tag = _progress(model)
-    if run_id in progress["runs"]:
-        return
-    if progress["until"] != chosen["after"]:
+def _check_still_new(model: str, run_id: str, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the progress; ValueError if another run has predicted the chosen rows meanwhile."""
+    progress, _ = _progress(model)
+    if run_id not in progress["runs"] and progress["until"] != chosen["after"]:
         raise ValueError(
             f"another run has predicted up to {progress['until']!r} meanwhile; clear draw_rows to choose anew"
         )
+    return progress
+
+
+def _remember(model: str, run_id: str, chosen: dict[str, Any]) -> None:
+    """Note up to where rows are predicted; ValueError if another run has noted something else meanwhile."""
+    _, tag = _progress(model)
+    progress = _check_still_new(model, run_id, chosen)
+    if run_id in progress["runs"]:
+        return
     runs = {**progress["runs"], run_id: [chosen["after"], chosen["until"]]}
     kept = dict(list(runs.items())[-RUNS_REMEMBERED:])
     try:

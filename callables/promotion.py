@@ -208,6 +208,7 @@ class _Pair:
     def rows(self) -> tuple[Dataset, pd.DataFrame]:
         """Return the dataset, and the rows of it that neither was trained on, sorted by their id."""
         if self._rows is None:
+            self._check_comparable()
             data, holdout = read_holdout(self.records["challenger"])
             champion = self.records.get("champion")
             if champion is not None:
@@ -223,6 +224,23 @@ class _Pair:
             self._rows = data, holdout.sort_values(data.row_id)
         return self._rows
 
+    def _check_comparable(self) -> None:
+        """Refuse to score anew what would not be the same rows: ids that are numbers of lines, say."""
+        old, new = self.records.get("champion"), self.records["challenger"]
+        if old is None or old["holdout"]["fingerprint"] == new["holdout"]["fingerprint"]:
+            return
+        way_out = "promote by hand with a version"
+        if new["row_id"] is None:
+            raise ValueError(
+                "the rows have changed, and without a `row_id` column nobody can tell which of them the "
+                f"champion was trained on; name one in the YAML and {way_out}"
+            )
+        for name in ("row_id", "target"):
+            if old[name] != new[name]:
+                raise ValueError(
+                    f"the champion has {name} {old[name]!r} and the challenger {new[name]!r}; {way_out}"
+                )
+
     def model(self, key: str) -> Any:
         """Return the challenger or the champion, loaded."""
         if key not in self._models:
@@ -230,9 +248,15 @@ class _Pair:
         return self._models[key]
 
     def test(self) -> Any:
-        """Make the policy's paired test."""
+        """Make the policy's paired test; a champion that cannot be loaded loses it."""
+        from callables._gate import Evidence
         from callables._paired_tests import paired_test
 
+        challenger = self.model("challenger")
+        try:
+            champion = self.model("champion")
+        except ModelStoreError as error:
+            log.error("%s", error)
+            return Evidence(True, "no test was made, as the champion cannot be loaded", {"name": "none"})
         data, rows = self.rows()
-        models = self.model("challenger"), self.model("champion")
-        return paired_test(self.policy, *models, rows[data.features], rows[data.target])
+        return paired_test(self.policy, challenger, champion, rows[data.features], rows[data.target])

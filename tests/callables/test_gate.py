@@ -77,6 +77,9 @@ def test_errors_are_judged_the_other_way_round(new: float, old: float) -> None:
     [
         ({"test": "mcnemmar"}, "test is 'mcnemmar'; it must be one of none, mcnemar, paired_bootstrap"),
         ({"confidence": 95}, "confidence is 95; it must be from 0.5 to below 1, such as 0.95"),
+        ({"floors": {"accuracy": float("nan")}}, "floors.accuracy is nan; it must be a number"),
+        ({"min_delta": "0.1"}, "min_delta is '0.1'; it must be a number"),
+        ({"floors": ["accuracy"]}, "floors is ['accuracy']; it must be {metric: number, …}"),
         ({"min_delta": -0.1}, "min_delta is -0.1; it must be 0 or more"),
         ({"guardrails": {"f1_macro": -1}}, "guardrails.f1_macro is -1; it must be 0 or more"),
         ({"floors": {"acuracy": 0.9}}, "did you mean 'accuracy'?"),
@@ -86,6 +89,12 @@ def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, Any], message
     with pytest.raises(ValueError, match=".") as error:
         policy(**wrong)
     assert message in str(error.value)
+
+
+def test_rounding_alone_is_a_tie_whatever_the_size_of_the_error() -> None:
+    name = "mean_squared_error"
+    found = judge(Policy(name, "minimize"), {name: 874734945326.2809}, {name: 874734945326.281})
+    assert found.reason.startswith("a tie")
 
 
 def cancer() -> tuple[pd.DataFrame, pd.Series, pd.Series]:

@@ -114,11 +114,14 @@ def test_history_has_one_line_per_verdict_however_often_it_is_written(store: Mod
 def test_what_a_kill_left_is_cleared_by_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_OUTPUT", str(tmp_path))
     store = ModelStore("digits")
-    left = Path(str(store.root)) / "versions" / ".staging-r"
+    left = Path(str(store.root)) / "versions" / ".staging-r-0000"
     left.mkdir(parents=True)
     (left / "model.joblib").write_bytes(b"half")
     assert store.versions() == []
     save(store, 1)
+    assert left.exists()  # another task of this run_id may be writing it
+    os.utime(left, (0, 0))
+    save(store, 2, hour=1)
     assert not left.exists()
 
 
@@ -321,3 +324,54 @@ def test_prune_clears_what_kills_left_a_day_ago(store: ModelStore) -> None:
     assert [path for path in gone if path.exists()] == []
     assert [path for path in stays if not path.exists()] == []
     assert store.versions() == [version]
+
+
+def test_a_verdict_that_changes_within_a_run_has_its_line(store: ModelStore) -> None:
+    version = save(store, 1)
+    store.record("kept", version, run_id="r", reason="not better by enough")
+    store.promote(version, expect=None, run_id="r", reason="the policy was corrected")
+    store.record("kept", version, run_id="r", reason="is the champion already")
+    assert [line["verdict"] for line in store.history()] == ["kept", "promoted"]
+
+
+def test_a_promotion_that_was_rolled_back_is_not_made_again_by_clearing_it(
+    store: ModelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = two_champions(store)
+    store.promote(first, expect=second, run_id="c", reason="", verdict="rolled back")
+    assert store.promote(second, expect=first, run_id="b", reason="")["version"] == first
+    assert f"run b has promoted {second} before" in caplog.text
+    assert store.promote(second, expect=first, run_id="d", reason="")["version"] == second
+
+
+def test_prune_removes_nothing_when_the_pointer_is_gone(store: ModelStore) -> None:
+    two_champions(store)
+    (store.root / "champion.json").unlink()
+    with pytest.raises(ModelStoreError, match="champion.json is gone: nobody can tell what must stay"):
+        store.prune(1, run_id="c")
+    assert len(store.versions()) == 2
+
+
+def test_a_version_that_is_not_whole_is_not_promoted(store: ModelStore) -> None:
+    version = save(store, 1)
+    (store.folder(version) / "model.joblib").write_bytes(b"spoilt")
+    with pytest.raises(ModelStoreError, match="is not what was saved"):
+        store.promote(version, expect=None, run_id="r", reason="")
+    assert store.champion() is None
+
+
+def test_two_tasks_of_one_run_id_keep_both_their_models(store: ModelStore) -> None:
+    together([lambda number=number: save(store, number, "same run") for number in range(4)])
+    assert sorted(store.load(version) for version in store.versions()) == [0, 1, 2, 3]
+    # Also when they have learnt the very same.
+    again = save(store, 0, "another run")
+    assert store.metadata(again)["run_id"] == "another run"
+
+
+@pytest.mark.parametrize("record", [b"[]", b"{}", b'{"version": "x"}', b"[" * 100_000])
+def test_a_record_that_is_none_falls_back_too(store: ModelStore, record: bytes) -> None:
+    first, second = two_champions(store)
+    (store.folder(second) / "metadata.json").write_bytes(record)
+    found = store.load_champion()
+    assert found is not None
+    assert found.version == first
