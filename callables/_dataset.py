@@ -55,7 +55,9 @@ def read_rows(location: str, row_id: str | None, target: str | None = None) -> t
     # In a feature these mean "no value"; a target or an id may well be called None or NA.
     empty = {name: [""] if name in (row_id, target) else list(NO_VALUE) for name in columns}
     dtype = {row_id: str} if row_id else None
-    frame = pd.read_csv(io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty)
+    frame = pd.read_csv(
+        io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty, low_memory=False
+    )
     if row_id is None:
         row_id = next(name for name in ("row_number", "_row_number", "__row_number") if name not in columns)
         frame.insert(0, row_id, [str(number) for number in range(len(frame))])
@@ -96,6 +98,8 @@ def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
 
 
 def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
+    import pandas as pd
+
     missing = [
         f"no column {name!r} for `{key}`; {_suggest(name, list(frame.columns))}"
         for key, name in (("target", target), ("row_id", row_id))
@@ -111,6 +115,16 @@ def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
     empty = frame.index[frame[target].isna()]
     if len(empty):
         problems.append(f"target {target!r} is empty in {len(empty)} rows: {_lines(empty)}")
+    if frame[target].dtype.kind == "f" and (endless := _infinite(frame[target])):
+        problems.append(endless)
+    elif frame[target].dtype.kind not in "iufb":
+        numbers = pd.to_numeric(frame[target], errors="coerce")
+        gaps = frame.index[frame[target].isin(NO_VALUE) & frame[target].ne("")]
+        if len(gaps) and numbers.notna().sum() + len(gaps) + len(empty) == len(frame):
+            problems.append(f"target {target!r} has no number in {len(gaps)} rows: {_lines(gaps)}")
+    blank = frame.index[frame[row_id].isna() | (frame[row_id].astype(str) == "")]
+    if len(blank):
+        problems.append(f"row id {row_id!r} is empty in {len(blank)} rows: {_lines(blank)}")
     twice = frame.index[frame[row_id].duplicated()]
     if len(twice):
         problems.append(f"row id {row_id!r} is not unique in {len(twice)} rows: {_lines(twice)}")
@@ -127,17 +141,21 @@ def _problems_of(column: pd.Series) -> list[str]:
     import pandas as pd
 
     if column.dtype.kind in "iufb":
-        infinite = column.index[column.abs() == float("inf")] if column.dtype.kind == "f" else []
-        if len(infinite):
-            return [f"column {column.name!r} is infinite in {len(infinite)} rows: {_lines(infinite)}"]
-        return []
+        endless = _infinite(column)
+        return [endless] if endless else []
     present = column.dropna()
     numbers = pd.to_numeric(present, errors="coerce")
     texts = present[numbers.isna()]
-    if present.empty or len(texts) > MOST_SLIPS * len(present):
+    if texts.empty or len(texts) > MOST_SLIPS * len(present):
         return []
     shown = ", ".join(f"line {row + 2} has {str(value)[:30]!r}" for row, value in texts[:ROWS_SHOWN].items())
     return [f"column {column.name!r} has numbers, but in {len(texts)} rows: {shown}"]
+
+
+def _infinite(column: pd.Series) -> str:
+    """Return in which rows a column of numbers has none that can be reckoned with; empty if in none."""
+    rows = column.index[column.abs() == float("inf")]
+    return f"column {column.name!r} is infinite in {len(rows)} rows: {_lines(rows)}" if len(rows) else ""
 
 
 def check_classes(dataset: Dataset, folds: int) -> None:

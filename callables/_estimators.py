@@ -20,7 +20,7 @@ def resolve(path: str, key: str) -> type:
     Only ``sklearn`` and the project's own ``callables`` may be named: who edits YAML cannot run anything
     else. Raises ValueError with a suggestion.
     """
-    from sklearn.base import BaseEstimator
+    from sklearn.base import BaseEstimator, ClusterMixin
 
     if not path.startswith(ALLOWED_PACKAGES):
         raise ValueError(f"{key} {path!r} is not allowed; name a class below {' or '.join(ALLOWED_PACKAGES)}")
@@ -34,6 +34,10 @@ def resolve(path: str, key: str) -> type:
         raise ValueError(f"{key} {path!r} does not exist{_did_you_mean(name, dir(module))}")
     if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
         raise ValueError(f"{key} {path!r} is not a scikit-learn estimator class")
+    if key == "estimator" and not hasattr(found, "score"):
+        raise ValueError(f"{key} {path!r} predicts nothing that can be scored")
+    if key == "estimator" and issubclass(found, ClusterMixin):
+        raise ValueError(f"{key} {path!r} learns no target; take a classifier or a regressor")
     return found
 
 
@@ -104,7 +108,7 @@ def measure(model: Any, features: pd.DataFrame, target: pd.Series, metrics: list
         scorer, direction = find_scorer(metric)
         try:
             value = float(scorer(model, features, target))
-        except ValueError as error:
+        except (ValueError, AttributeError) as error:  # one that needs probabilities, say
             raise ValueError(
                 f"metric {metric!r} cannot be measured on the {len(target)} rows held out: {error}"
             ) from error

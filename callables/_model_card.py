@@ -39,6 +39,15 @@ def write_card(store: ModelStore, version: str) -> UPath:
 
     Raises ModelStoreError or ValueError where the version, or the rows that it was scored on, are no more.
     """
+    import matplotlib as mpl
+
+    # A name with $ in it is a name, and no formula.
+    with mpl.rc_context({"svg.hashsalt": "card", "svg.fonttype": "none", "text.parse_math": False}):
+        return _write_card(store, version)
+
+
+def _write_card(store: ModelStore, version: str) -> UPath:
+    """Make the card."""
     from callables._estimators import predict
 
     metadata = store.metadata(version)
@@ -95,11 +104,8 @@ def _section(title: str, body: str) -> str:
 
 def _svg(figure: Any) -> str:
     """Return a figure as SVG to stand within HTML; the same figure gives the same text."""
-    import matplotlib as mpl
-
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "card", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

@@ -58,6 +58,11 @@ class RowSource:
                     frame.insert(0, "row_number", [str(n) for n in range(number, number + len(frame))])
                 elif self.row_id not in frame.columns:
                     raise ValueError(f"{self.name} has no column {self.row_id!r} for `row_id`")
+                elif frame.columns.duplicated().any():
+                    twice = sorted({*frame.columns[frame.columns.duplicated()]})
+                    raise ValueError(f"{self.name} has two columns named {', '.join(map(repr, twice))}")
+                elif (empty := int((frame[self.row_id].isna() | (frame[self.row_id] == "")).sum())) > 0:
+                    raise ValueError(f"row id {self.row_id!r} of {self.name} is empty in {empty} rows")
                 else:
                     frame[self.row_id] = frame[self.row_id].astype(str)
                 number += len(frame)

@@ -292,6 +292,8 @@ class _Predictor:
         for feature in self._features:
             name = feature["name"]
             column = frame[name]
+            if not _is_number(feature):
+                frame[name] = column = _as_texts(column)
             if empty := int(column.isna().sum()):
                 self.empty[name] = self.empty.get(name, 0) + empty
             if not _is_number(feature):
@@ -333,6 +335,13 @@ class _Predictor:
         if self.out_of_range:
             shown = ", ".join(f"{name} in {count} rows" for name, count in sorted(self.out_of_range.items()))
             yield f"beyond the range that {self._loaded.version} learnt from: {shown}"
+
+
+def _as_texts(column: pd.Series) -> pd.Series:
+    """Return a column as the texts that a CSV would have: a database may give numbers, and None for a gap."""
+    if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # whole numbers beside a gap
+    return column.astype(object).map(lambda value: str(value), na_action="ignore").where(column.notna())
 
 
 def _is_number(feature: dict[str, Any]) -> bool:

@@ -75,8 +75,8 @@ def test_promotions_are_marked_and_the_latest_predictions_are_drawn(output: Path
 
 def test_a_regression_shows_its_residuals(output: Path, tmp_path: Path) -> None:
     path = tmp_path / "houses.csv"
-    lines = [f"{i},{'<seoul>' if i % 3 else 'busan'},{i * 2.5}" for i in range(80)]
-    path.write_text("\n".join(["area,city,price", *lines]) + "\n", encoding="utf-8")
+    lines = [f"{i},{'<seoul> $x_$' if i % 3 else 'busan'},{i * 2.5}" for i in range(80)]
+    path.write_text("\n".join(["a$b_{$,city,price", *lines]) + "\n", encoding="utf-8")
     change = {"dataset": str(path), "target": "price", "row_id": None, "model": "houses", "metric": "r2"}
     _, card = train(**change, estimator="sklearn.linear_model.LinearRegression")
     found = titles(card)

@@ -353,6 +353,47 @@ def test_rows_come_from_a_database_as_from_a_file(
     assert everything["rows"] == 1797
 
 
+def test_a_database_gives_the_same_answers_as_a_file(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it has whole numbers, or gaps, for what was learnt as text."""
+    import sqlite3
+
+    kinds = ["1", "2", "A"]
+    rows = [f"{i},{kinds[i % 3]},{i % 7},{i % 3}" for i in range(90)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["id,kind,a,y", *rows]) + "\n", encoding="utf-8")
+    version = training.train_challenger(
+        **{"dataset": str(path), "row_id": "id", "target": "y", "model": "kinds", "metric": "accuracy"},
+        **{"estimator": "sklearn.tree.DecisionTreeClassifier", **RUN},
+    )["version"]
+    ModelStore("kinds").promote(version, expect=None, run_id="r", reason="")
+    with sqlite3.connect(tmp_path / "rows.db") as database:
+        database.execute("create table numbers (id integer, kind integer, a integer)")
+        database.executemany(
+            "insert into numbers values (?, ?, ?)", [(1, 2, 3), (2, 1, 3), (3, None, 3), (4, 2, 1)]
+        )
+        database.execute("create table no_id as select null id, 1 kind, 1 a")
+    monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/rows.db"}))
+
+    def by_sql(sql: str, **change: Any) -> list[str]:
+        given = {
+            "sql": sql,
+            "connection": "db",
+            "row_id": "id",
+            "model": "kinds",
+            "selection": '{"rows": "all"}',
+        }
+        return [row["prediction"] for row in rows_of(prediction.predict_rows(**{**given, **RUN, **change}))]
+
+    assert by_sql("select * from numbers")[:2] == ["1", "0"]
+    assert by_sql("select * from numbers", run_id="x", chunk_rows=1) == by_sql("select * from numbers")
+    with pytest.raises(ValueError, match="row id 'id' of the query through 'db' is empty in 1 rows"):
+        by_sql("select * from no_id")
+    with pytest.raises(ValueError, match="has two columns named 'a'"):
+        by_sql("select *, a from numbers")
+
+
 def test_a_broken_champion_falls_back_and_slack_is_told_once(
     champion: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

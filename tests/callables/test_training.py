@@ -59,6 +59,9 @@ def test_check_dataset_describes_digits() -> None:
         ("id,a,digit\n1,2,3\n2,2,3\n", "target 'digit' has the one value"),
         ("id,a,digit\n", "it has a header line and no rows"),
         ("id,digit\n1,2\n", "no feature column beside"),
+        ("id,a,digit\n1,2,3.5\n2,3,inf\n", "column 'digit' is infinite in 1 rows: line 3"),
+        ("id,a,digit\n1,2,3.5\n2,3,NaN\n", "target 'digit' has no number in 1 rows: line 3"),
+        ("id,a,digit\n1,2,3\n,3,4\n", "row id 'id' is empty in 1 rows: line 3"),
         ("id,a,digit\n1,2,3\n2,inf,4\n", "column 'a' is infinite in 1 rows: line 3"),
         (
             "id,a,digit\n1,2,3\n2,3,4\n3,4,4\n4,5,4\n5,1O,4\n6,7,4\n",
@@ -273,6 +276,8 @@ def test_rows_sorted_by_the_target_are_searched_in_random_order(output: Path, tm
             {"estimator": "sklearn.ensemble.VotingClassifier", "parameters": {}},
             "cannot be made from `parameters`",
         ),
+        ({"estimator": "sklearn.cluster.KMeans", "parameters": {}}, "learns no target"),
+        ({"estimator": "sklearn.preprocessing.StandardScaler", "parameters": {}}, "predicts nothing"),
         ({"other_metrics": ["f1_makro"]}, "did you mean 'f1_macro'?"),
         ({"metric": "acuracy"}, "metric 'acuracy' is not known; did you mean 'accuracy'?"),
         ({"candidates": 0}, "candidates is 0; it must be 1 or more"),
