@@ -16,7 +16,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -40,7 +40,7 @@ COLUMNS = ("run_id", "run_after", "model_version", "row_id", "prediction", "prob
 DRIFT_COLUMNS = ("date", "model_version", "feature", "rows", "psi", "alarm")
 SharesOf = Callable[[str], dict[str, list[float]]]
 DAY_COUNTS = "all=runs.json"  # no run_id can have this name
-LOOK_BACK_DAYS = 7  # days that are closed when the first run after them comes
+LOOK_BACK_DAYS = 7  # days with predictions that may still have to be closed
 
 
 def path_of(model: str, day: date, run_id: str) -> UPath:
@@ -52,6 +52,7 @@ def _day(model: str, day: date) -> UPath:
     return output_path("predictions", model, f"date={day.isoformat()}")
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _SPECIAL = re.compile(r'[,"\r\n]')  # a value with one of these is quoted
 
 
@@ -173,12 +174,10 @@ def _place(temporary: Path, path: UPath) -> None:
 
 def latest_rows(model: str, version: str, most: int) -> list[dict[str, str]]:
     """Return the newest rows that a version predicted, newest run first; none if it has none lately."""
-    root = output_path("predictions", model)
-    days = sorted((p for p in root.iterdir() if p.name.startswith("date=")), key=str) if root.exists() else []
-    for day in reversed(days[-LOOK_BACK_DAYS:]):
+    for day in reversed(_days(model)[-LOOK_BACK_DAYS:]):
         found = [
             dict(zip(COLUMNS, row, strict=True))
-            for path in day.glob("*.csv")
+            for path in _day(model, day).glob("*.csv")
             for row in _rows_in(path)
             if len(row) == len(COLUMNS) and row[2] == version
         ]
@@ -276,12 +275,11 @@ def drifted(model: str, day: date) -> list[str]:
 def close_days(model: str, today: date, written: date, shares_of: SharesOf) -> list[date]:
     """Put the runs of each day before ``today`` into one file; return the days that had any to be put.
 
-    Looks at the last seven days, and at the day just ``written`` if it was closed already: a run that was
-    cleared. ``shares_of`` gives, for a version, each feature's shares in training.
+    Looks at the last seven days that have predictions, and at the day just ``written`` if it was closed
+    already: a run that was cleared. ``shares_of`` gives, for a version, each feature's shares in training.
     """
-    days = {today - timedelta(days=number) for number in range(1, LOOK_BACK_DAYS + 1)} - {written}
-    if (_closed(model, written)).exists():
-        days.add(written)
+    before = [day for day in _days(model) if day < today and day != written]
+    days = {*before[-LOOK_BACK_DAYS:], *([written] if _closed(model, written).exists() else [])}
     closed = []
     for day in sorted(days):
         try:
@@ -290,6 +288,13 @@ def close_days(model: str, today: date, written: date, shares_of: SharesOf) -> l
         except Exception as error:  # the upkeep of another day must not fail this run
             log.warning("the predictions of %s cannot be put into one file: %s", day, error)
     return closed
+
+
+def _days(model: str) -> list[date]:
+    """Return the days that have predictions, oldest first."""
+    root = output_path("predictions", model)
+    names = (path.name.removeprefix("date=") for path in root.iterdir()) if root.exists() else ()
+    return sorted(date.fromisoformat(name) for name in names if _DAY.fullmatch(name))
 
 
 def place_of(model: str, day: date, run_id: str) -> UPath:

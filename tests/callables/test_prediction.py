@@ -439,6 +439,13 @@ def test_days_that_are_over_become_one_file_each(champion: str, output: Path) ->
     assert tree(output) == everything
 
 
+def test_a_day_long_ago_is_closed_when_the_pause_is_over(champion: str, output: Path) -> None:
+    predict(**at(40))
+    predict(**at(0))
+    folder = output / "predictions" / "digits" / f"date={datetime.fromisoformat(at(40)['run_after']).date()}"
+    assert [path.name for path in folder.iterdir()] == [f"{folder.name.replace('date', 'day')}.csv"]
+
+
 def test_a_cleared_run_of_a_closed_day_replaces_its_own_rows(champion: str, output: Path) -> None:
     for minute in (0, 5, 10):
         predict(**at(1, minute))
