@@ -7,19 +7,15 @@ import csv
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from kills import Forks
 
 from callables import training
-from callables._files import PROJECT_ROOT
 from callables._model_store import ModelStore, ModelStoreError
 from callables._prediction_files import COLUMNS
 
@@ -27,14 +23,12 @@ pytestmark = pytest.mark.slow
 
 KILLS = 200
 SEED = 20260101
-# A process that has imported everything forks one for each line, and tells its process id and how it ended.
-RUNNER = """
-import json, logging, os, sys
+SETUP = """
+import json
 from datetime import UTC, datetime
 import filelock, joblib, pandas, sklearn.naive_bayes, upath
 from callables import prediction
 from callables._model_store import ModelStore
-logging.disable(logging.CRITICAL)
 store = ModelStore("digits")
 first = store.versions()[0]
 model, record = store.load(first), store.metadata(first)
@@ -57,15 +51,9 @@ def predict(name):
         **given, model="digits", run_after=datetime.now(UTC).isoformat(), selection=json.dumps(drawn)
     )
 
-print("ready", flush=True)
-for line in sys.stdin:
+def run(line):
     what, name = line.split()
-    pid = os.fork()
-    if pid == 0:
-        globals()[what](name)
-        os._exit(0)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    globals()[what](name)
 """
 
 
@@ -131,50 +119,17 @@ def test_a_kill_at_any_moment_leaves_nothing_half(output: Path, capsys: pytest.C
     draw = random.Random(SEED)
     killed: Counter[str] = Counter()
     reader = Reader(output)
-    with subprocess.Popen(
-        [sys.executable, "-c", RUNNER],
-        cwd=PROJECT_ROOT,
-        env={**os.environ},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as runner:
-        assert runner.stdin and runner.stdout
-
-        def start(what: str, name: str) -> int:
-            runner.stdin.write(f"{what} {name}\n")
-            runner.stdin.flush()
-            return number()
-
-        def number() -> int:
-            """The next line that is a number: a log may be between them."""
-            while not (line := runner.stdout.readline().strip()).lstrip("-").isdigit():
-                assert line or runner.poll() is None
-            return int(line)
-
-        while runner.stdout.readline().strip() != "ready":
-            assert runner.poll() is None
-        lengths = {}
-        for what in ("save", "save", "promote", "prune", "predict"):
-            begin = time.monotonic()
-            start(what, f"first-{what}-{begin}")
-            assert number() == 0
-            lengths[what] = time.monotonic() - begin
+    with Forks(SETUP) as forks:
+        tasks = ("save", "promote", "prune", "predict")
+        lengths = {what: forks.run(f"{what} first-{what}") for what in ("save", *tasks)}
         reader.start()
         count = 0
         while sum(killed.values()) < KILLS:
             count += 1
             what = draw.choice(sorted(lengths))
-            pid = start(what, f"run-{count}")
-            time.sleep(draw.uniform(0, lengths[what]))
-            with contextlib.suppress(ProcessLookupError):  # it has ended already
-                os.kill(pid, signal.SIGKILL)
-            killed[what] += number() == -signal.SIGKILL
-        # One clean run each, and a prune a day later, leave nothing of all that.
-        for what in ("save", "promote", "predict", "prune"):
-            start(what, f"last-{what}")
-            assert number() == 0
-        runner.stdin.close()
+            killed[what] += forks.kill(f"{what} run-{count}", draw.uniform(0, lengths[what]))
+        for what in tasks:
+            forks.run(f"{what} last-{what}")
     reader.done.set()
     reader.join()
     reader.look()

@@ -7,16 +7,13 @@ import csv
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from kills import Forks
 from kma_faults import SLOW, FaultPlan
 from pytest_httpserver import HTTPServer
 from servers import Kma
@@ -24,7 +21,6 @@ from trees import tree
 
 from callables import _weather_csv, _weather_raw, _weather_rows, weather
 from callables._districts import read_districts
-from callables._files import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -139,54 +135,17 @@ def test_preprocess_killed_at_any_moment_loses_nothing(
         at = (START + timedelta(hours=hour)).isoformat()
         runs.append({"districts": DISTRICTS, "run_id": f"run {hour}", "run_after": at})
         weather.collect(**runs[-1], now=at)
-    # A child that has imported everything waits for a line, then forks a run and tells its process id.
-    code = (
-        "import json, os, sys\n"
-        "from callables import weather, _weather_csv\n"
-        "import filelock, upath, jsonschema\n"
-        "for line in sys.stdin:\n"
-        "    pid = os.fork()\n"
-        "    if pid == 0:\n"
-        "        weather.preprocess(**json.loads(line))\n"
-        "        os._exit(0)\n"
-        "    print(pid, flush=True)\n"
-        "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
+    setup = (
+        "import json\nfrom callables import weather, _weather_csv\nimport filelock, upath, jsonschema\n"
+        "def run(line): weather.preprocess(**json.loads(line))\n"
     )
     draw = random.Random(SEED)
     torn, killed, seen = 0, 0, 0
     known: dict[Path, int] = {}
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=PROJECT_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as runner:
-        assert runner.stdin and runner.stdout
-
-        def start(run: dict[str, str]) -> int:
-            runner.stdin.write(f"{json.dumps(run)}\n")
-            runner.stdin.flush()
-            return number()
-
-        def number() -> int:
-            """The next line that is a number: Airflow's log is between them."""
-            while not (line := runner.stdout.readline().strip()).lstrip("-").isdigit():
-                assert line or runner.poll() is None
-            return int(line)
-
-        start(runs[0])
-        begin = time.monotonic()
-        number()
-        start(runs[1])
-        assert number() == 0
-        whole = time.monotonic() - begin
+    with Forks(setup) as forks:
+        whole = forks.run(json.dumps(runs[0])) + forks.run(json.dumps(runs[1]))
         while killed < KILLS:
-            pid = start(draw.choice(runs))
-            time.sleep(draw.uniform(0, whole))
-            with contextlib.suppress(ProcessLookupError):  # it has ended already
-                os.kill(pid, signal.SIGKILL)
-            killed += number() == -signal.SIGKILL
+            killed += forks.kill(json.dumps(draw.choice(runs)), draw.uniform(0, whole))
             for path in (output / "weather").rglob("*.csv"):
                 rows = rows_of(path)
                 seen += 1
@@ -194,9 +153,7 @@ def test_preprocess_killed_at_any_moment_loses_nothing(
                 torn += not fits or len(rows) < known.get(path, 0)
                 known[path] = len(rows)
         for run in runs:
-            start(run)
-            assert number() == 0
-        runner.stdin.close()
+            forks.run(json.dumps(run))
     with capsys.disabled():
         print(
             f"\n  {killed} kills within {whole * 1000:.0f} ms, {seen} files read meanwhile: {torn} torn or shorter"
