@@ -254,8 +254,9 @@ def test_a_broken_file_shows_under_its_own_name_and_stops_nothing_else(running: 
     try:
         error = wait_until(lambda: running.import_errors().get("dag_configs/predict.yaml"), "the error", 60)
         broken_at = datetime.now(UTC)
+        line = 1 + good[: good.index("callables.prediction.draw_rows")].count("\n")
         assert error.strip() == (
-            "dag_configs/predict.yaml:19:24: DAG101 error: "
+            f"dag_configs/predict.yaml:{line}:24: DAG101 error: "
             "python_callable: 'callables.prediction' has no 'draw_row'\n  hint: did you mean 'draw_rows'?"
         )
 
