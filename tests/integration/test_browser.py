@@ -87,6 +87,21 @@ def test_promote_model_is_a_green_graph_that_the_asset_links_to_train_model(
     assert screenshot(page, "promote_model").stat().st_size > 10_000
 
 
+def test_the_trigger_form_can_be_sent_as_it_stands(running: Running, trained: Trained, page: Page) -> None:
+    """A field that must be filled in would close the way to a roll back, and to a dry run."""
+    page.goto(f"{running.instance.address}/dags/promote_model")
+    before = len(running.api.runs("promote_model"))
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    form.get_by_text("Run Parameters").click()
+    expect(form.get_by_text("Promote the champion before this one.")).to_be_visible()
+    send = form.get_by_role("button", name="Trigger").last
+    expect(send).to_be_enabled()
+    send.click()
+    wait_until(lambda: len(running.api.runs("promote_model")) > before, "the run")
+    running.quiet("promote_model")
+
+
 def test_the_doc_for_the_person_on_call_is_one_click_away(running: Running, page: Page) -> None:
     page.goto(f"{running.instance.address}/dags/train_model")
     page.get_by_role("button", name="Dag Docs").click()
