@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ def search(
     ValueError for a space that cannot be meant, and when all candidates fail.
     """
     from sklearn.base import clone, is_classifier
-    from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold, cross_val_score
+    from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold
 
     for name, value, least in (("candidates", candidates, 1), ("folds", folds, 2)):
         if value < least:
@@ -62,11 +63,12 @@ def search(
         candidates,
         random_state=seed,
     )
-    scorer, direction = find_scorer(metric)
+    _, direction = find_scorer(metric)
     # Shuffled: a file is often sorted by what is to be learnt.
     splitter = StratifiedKFold if is_classifier(estimator) else KFold
     cv = splitter(folds, shuffle=True, random_state=seed)
-    started, tried = time.monotonic(), []
+    started = time.monotonic()
+    tried: list[dict[str, Any]] = []
     best, best_score = pipeline, None
     for number, settings in enumerate(drawn, start=1):
         if number > 1 and seconds is not None and time.monotonic() - started > seconds:
@@ -75,30 +77,34 @@ def search(
         candidate = clone(pipeline).set_params(**settings)
         parameters = {name.removeprefix("estimator__"): plain(value) for name, value in settings.items()}
         begun = time.monotonic()
-        entry: dict[str, Any] = {"parameters": parameters}
-        tried.append(entry)
         try:
-            scores = cross_val_score(candidate, *rows, scoring=scorer, cv=cv, error_score="raise")
-            score = float(scores.mean())
-            if score != score:  # the one number that is not itself
-                raise ValueError(f"{metric} is not a number in a fold")
+            score = _score(candidate, rows, metric, cv)
         except Exception as error:  # whatever an estimator raises: the others may do
-            entry["error"] = f"{type(error).__name__}: {error}"[:300]
-            log.warning("candidate %d of %d failed: %s: %s", number, candidates, parameters, entry["error"])
+            tried.append({"parameters": parameters, "error": f"{type(error).__name__}: {error}"[:300]})
+            log.warning("candidate %d of %d failed: %s", number, candidates, tried[-1])
             continue
-        entry |= {
-            "cv_score": score if direction == "maximize" else -score,
-            "seconds": round(time.monotonic() - begun, 3),
-        }
+        took = round(time.monotonic() - begun, 3)
+        shown = score if direction == "maximize" else -score
+        tried.append({"parameters": parameters, "cv_score": shown, "seconds": took})
         if best_score is None or score > best_score:
-            best, best_score, chosen = candidate, score, entry
+            best, best_score, chosen = candidate, score, tried[-1]
         log.info(
-            "candidate %d of %d: %s %.4f in %.1f s: %s",
-            *(number, candidates, metric, entry["cv_score"], entry["seconds"], parameters),
+            "candidate %d of %d: %s %.4f in %.1f s: %s", number, candidates, metric, shown, took, parameters
         )
     if best_score is None:
         raise ValueError(f"all {len(tried)} candidates failed; the first: {tried[0]['error']}")
     return Found(best, chosen["parameters"], chosen["cv_score"], tried)
+
+
+def _score(candidate: Any, rows: tuple[pd.DataFrame, pd.Series], metric: str, cv: Any) -> float:
+    """Return the mean over the folds, greater being better; raises whatever the estimator does."""
+    from sklearn.model_selection import cross_val_score
+
+    scorer, _ = find_scorer(metric)
+    score = float(cross_val_score(candidate, *rows, scoring=scorer, cv=cv, error_score="raise").mean())
+    if not math.isfinite(score):
+        raise ValueError(f"{metric} is {score}")
+    return score
 
 
 def plain(value: Any) -> Any:

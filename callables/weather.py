@@ -10,7 +10,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NoReturn
 
 from callables import _kma, _weather_csv, _weather_raw
 from callables._airflow import UnfitConnectionError, fail, fail_as_told, skip
@@ -52,32 +52,23 @@ def collect(
     clock = parse_time(now)
     run = Run(run_id, run_after, districts)
     remove_leftovers(run.folder)
-    before = _weather_raw.read_mark(run) or Mark(run)
-    before.write()
+    known = _weather_raw.read_mark(run)
+    mark = Mark(run, known.source if known else "")  # nobody has told of this try yet
+    mark.write()
     try:
         wanted = read_districts(districts)
         source = find_source(connection, without_connection, clock, seconds_between_calls)
-        mark = replace(before, source=_source_of(run, before, source))
+        mark = replace(mark, source=_source_of(run, mark, source))
         mark.write()
         cells = sorted({district.cell for district in wanted})
         failures = source.collect(run, cells)
     except (ValueError, FileNotFoundError, _kma.KmaError) as error:
-        replace(before, told=True).write()
+        replace(mark, told=True).write()
         fail(str(error))  # a person must mend it; asking again cannot
     _help_earlier(run, cells, source, failures)
     if failures:
         replace(mark, told=True).write()
-        names = {cell: "/".join(d.name_en for d in wanted if d.cell == cell) for cell in cells}
-        lines = "\n".join(
-            f"cell {nx},{ny} ({names[nx, ny]}): {failures[nx, ny].reason}" for nx, ny in sorted(failures)
-        )
-        told = f"{len(failures)} of {len(cells)} cells did not arrive."
-        if all(failure.hopeless for failure in failures.values() if failure.asked):
-            fail(f"{told} KMA refuses them; correct {districts}, or take them out of it:\n{lines}")
-        raise RuntimeError(
-            f"{told} A retry, and then each later run, asks for these alone; KMA has them for about a day:\n"
-            f"{lines}"
-        )
+        _fail_for(failures, cells, wanted, districts)
     kept = [raw for raw in _weather_raw.read_run(run.folder) if raw.cell in cells]
     gone = [list(raw.cell) for raw in kept if raw.gone]
     if gone:
@@ -103,6 +94,23 @@ def _source_of(run: Run, mark: Mark, source: Source) -> str:
     return fail(
         f"this run was begun with KMA's answers for {run.hour:%Y-%m-%d %H:%M}, and there is no connection "
         "now: the rest is not made up; make the connection again"
+    )
+
+
+def _fail_for(
+    failures: dict[Cell, Failure], cells: list[Cell], wanted: list[District], districts: str
+) -> NoReturn:
+    """Fail, naming the cells that did not arrive; at once where asking again is hopeless for all of them."""
+    names = {cell: "/".join(d.name_en for d in wanted if d.cell == cell) for cell in cells}
+    lines = "\n".join(
+        f"cell {nx},{ny} ({names[nx, ny]}): {failures[nx, ny].reason}" for nx, ny in sorted(failures)
+    )
+    told = f"{len(failures)} of {len(cells)} cells did not arrive."
+    if all(failure.hopeless for failure in failures.values() if failure.asked):
+        fail(f"{told} KMA refuses them; correct {districts}, or take them out of it:\n{lines}")
+    raise RuntimeError(
+        f"{told} A retry, and then each later run, asks for these alone; KMA has them for about a day:\n"
+        f"{lines}"
     )
 
 

@@ -1253,6 +1253,29 @@ def test_made_up_weather_ends_no_run_of_kmas(kma: Kma, output: Path, monkeypatch
     assert tree(output) == before
 
 
+def test_a_run_that_failed_by_its_key_is_still_kmas(
+    kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = json.loads(kma.connection) | {"password": "expired"}
+    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", json.dumps(wrong))
+    with pytest.raises(AirflowFailException, match="KMA 30"):
+        collect(**hour_run(10))
+    monkeypatch.delenv("AIRFLOW_CONN_KMA_API")
+    with pytest.raises(AirflowFailException, match="begun with KMA's answers"):
+        collect(**hour_run(10))
+
+
+def test_a_failure_after_a_green_retry_is_told(kma: Kma, output: Path) -> None:
+    kma.fault = lambda asked, _: Response("{") if asked["nx"] == "59" else None
+    with pytest.raises(RuntimeError):
+        collect()
+    kma.fault = lambda asked, request: None
+    (Path(collect()["raw"]) / "60-127.json.gz").unlink()
+    with pytest.raises(AirflowFailException) as failed:
+        preprocess()
+    assert not getattr(failed.value, "already_told", False)
+
+
 def test_a_sample_run_that_was_killed_is_finished_by_the_next(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
