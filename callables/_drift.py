@@ -26,8 +26,11 @@ def describe(column: pd.Series) -> dict[str, Any]:
 
     Numbers: ``edges`` between the bins; texts: ``values``, one bin each and one for all others.
     """
+    import numpy as np
+
     if column.dtype.kind in "iufb":
-        quantiles = column.astype(float).quantile([number / BINS for number in range(1, BINS)])
+        values = column.dropna().to_numpy(dtype=float)
+        quantiles = np.quantile(values, [number / BINS for number in range(1, BINS)]) if len(values) else []
         bins: dict[str, Any] = {
             "edges": sorted({float(value) for value in quantiles if math.isfinite(value)})
         }

@@ -18,9 +18,13 @@ def import_before_fork() -> None:
     """
     for module in (
         "pandas",
+        "sklearn.compose",
+        "sklearn.impute",
         "sklearn.linear_model",
         "sklearn.model_selection",
         "sklearn.pipeline",
+        "upath.implementations.local",
+        "matplotlib.backends.backend_svg",
         "matplotlib.figure",
     ):
         importlib.import_module(module)
