@@ -13,6 +13,7 @@ in its metadata: what a disk or a hand has changed is noticed before it is used.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 
 STAGING = ".staging-"
 PRUNED = ".pruned-"
+BEING_PRUNED = "being-pruned"
 LOCK_TIMEOUT_S = 60
 APPEND_TRIES = 20  # on object storage, where another may have written first
 LEFT_OF_A_RUN_AFTER_S = 3600  # no save takes so long
@@ -260,24 +262,41 @@ class ModelStore:
         return pointer, tag
 
     def usable_pointer(self) -> dict[str, Any] | None:
-        """Return the champion's pointer, or None where there is none or it cannot be read: then say so."""
+        """Return the champion's pointer; None before the first promotion.
+
+        One that is gone or cannot be read is told in the log; what the history says of it stands in for it,
+        with ``lost`` set.
+        """
         return self._usable_pointer()[0]
 
     def _usable_pointer(self) -> tuple[dict[str, Any] | None, str]:
         try:
-            return self._pointer()
+            pointer, tag = self._pointer()
+            problem = f"{relative_to_project(self.root / 'champion.json')} is gone"
         except SpoiltPointerError as error:
-            log.error("%s; going on as if there were no champion", error)
-            return None, error.tag
+            pointer, tag, problem = None, error.tag, str(error)
+        if pointer is not None:
+            return pointer, tag
+        version, previous, *_ = [*self._former_champions(), None, None]
+        if version:
+            log.error("%s; going on with %s, as the history says that it was promoted last", problem, version)
+            return {"version": version, "previous": previous, "lost": True}, tag
+        if tag:
+            log.error("%s; going on as if there were no champion", problem)
+        return None, tag
+
+    def _former_champions(self) -> list[str]:
+        """Return all versions that the history says were made champion, the last one first."""
+        moved = [entry["version"] for entry in self.history() if entry["verdict"] in MOVES]
+        return list(dict.fromkeys(reversed(moved)))
 
     def before_champion(self) -> str:
         """Return the version to roll back to; ModelStoreError where there is none.
 
-        Where the pointer is broken, that is whom it pointed to: the history knows.
+        Where the pointer is lost, that is whom it pointed to.
         """
-        pointer = self.usable_pointer()
-        moved = [entry["version"] for entry in self.history() if entry["verdict"] in MOVES]
-        version = pointer["previous"] if pointer else next(reversed(moved), None)
+        pointer = self.usable_pointer() or {}
+        version = pointer.get("version" if pointer.get("lost") else "previous")
         if not version:
             raise ModelStoreError(
                 f"there is nothing to roll back to: model {self.name!r} has had one champion at most"
@@ -314,10 +333,10 @@ class ModelStore:
             pointer = None
         if pointer is not None:
             return list(filter(None, [pointer["version"], pointer["previous"]]))
-        moved = [entry["version"] for entry in self.history() if entry["verdict"] in MOVES]
-        if moved and not problems:
+        former = self._former_champions()
+        if former and not problems:
             problems.append(f"{relative_to_project(self.root / 'champion.json')} is gone")
-        return list(dict.fromkeys(reversed(moved)))[:2]
+        return former[:2]
 
     def promote(
         self,
@@ -339,26 +358,26 @@ class ModelStore:
             metadata = self.metadata(version)  # in here, so that no prune comes in between
             self._read_model(version, metadata)
             current, tag = self._usable_pointer()
-            current_version = current["version"] if current else None
+            champion, lost = (current["version"], "lost" in current) if current else (None, False)
             done = (run_id, version, True, False) in {_key(entry) for entry in self.history()}
-            if done and current is not None and current_version != version:
+            if done and current is not None and champion != version:
                 log.warning(
                     "run %s has promoted %s before, and %s is the champion since: it stays",
-                    *(run_id, version, current_version),
+                    *(run_id, version, champion),
                 )
                 return current
             moved = ModelStoreError(
                 f"the champion of {self.name} is no longer {expect}, as when they were compared; "
                 "clear `compare` to compare again"
             )
-            if current is not None and current_version == version:
+            if current is not None and champion == version and not lost:
                 pointer = current
-            elif current_version != expect:
+            elif champion != expect:
                 raise moved
             else:
                 pointer = {
                     "version": version,
-                    "previous": current_version,
+                    "previous": champion if champion != version or not current else current["previous"],
                     "promoted_at": _now(),
                     "run_id": run_id,
                     "reason": reason,
@@ -368,9 +387,32 @@ class ModelStore:
                     write_if_unchanged(self.root / "champion.json", _seal(pointer), tag)
                 except ChangedError:
                     raise moved from None
+                self._take_back_if_pruned(pointer, current)
             line = {"verdict": verdict, "version": version, "run_id": run_id, "reason": reason}
             self._append({**(details or {}), **line})
         return pointer
+
+    def _take_back_if_pruned(self, pointer: dict[str, Any], before: dict[str, Any] | None) -> None:
+        """On object storage, where no lock keeps a prune away: take a promotion back that met one.
+
+        The prune marks the version and then reads the pointer; this has moved the pointer and now reads the
+        mark. So at least one of the two sees the other.
+        """
+        folder = self.folder(pointer["version"])
+        if is_local(folder) or ((folder / "metadata.json").exists() and not (folder / BEING_PRUNED).exists()):
+            return
+        path = self.root / "champion.json"
+        data, tag = read_with_tag(path)
+        if data == _seal(pointer):
+            if before is None or "lost" in before:
+                path.unlink()
+            else:
+                with contextlib.suppress(ChangedError):  # whoever has moved it since knows better
+                    write_if_unchanged(path, _seal(before), tag)
+        raise ModelStoreError(
+            f"{self.name} {pointer['version']} is being pruned, and was not promoted; promote another "
+            f"(or, if no prune is running, delete {relative_to_project(folder / BEING_PRUNED)})"
+        )
 
     # --- the history ---
 
@@ -408,7 +450,8 @@ class ModelStore:
             known = {_key(entry) for _, entry in lines if entry is not None}
             fresh = []
             # A promotion whose task was killed before it could write its line.
-            if (left := self.usable_pointer()) and _key(left) not in {*known, _key(verdict)}:
+            left = self.usable_pointer() or {"lost": True}
+            if "lost" not in left and _key(left) not in {*known, _key(verdict)}:
                 told = {name: left.get(name) for name in ("version", "run_id", "reason")}
                 fresh.append({"at": left.get("promoted_at"), "verdict": "promoted", **told})
             # However often the run's tasks are cleared; and what has promoted, keeps nothing afterwards.
@@ -442,25 +485,30 @@ class ModelStore:
                     "stay; promote a version first"
                 )
             protected = {pointer["version"], pointer["previous"]} if pointer else set()
-            removed = [name for name in self.versions()[:-keep] if name not in protected]
-            for version in removed:
-                self._remove(version)
+            old = [name for name in self.versions()[:-keep] if name not in protected]
+            removed = [version for version in old if self._remove(version)]
             self._remove_leftovers()
             for version in removed:
                 self._append({"verdict": "pruned", "version": version, "run_id": run_id, "reason": "old"})
         return removed
 
-    def _remove(self, version: str) -> None:
-        """Remove a version so that nobody ever sees a part of it."""
+    def _remove(self, version: str) -> bool:
+        """Remove a version so that nobody ever sees a part of it; False if it has just been promoted."""
         folder = self.folder(version)
         if is_local(folder):
             path = Path(str(folder))
             hidden = path.with_name(f"{PRUNED}{version}")
             path.rename(hidden)
             shutil.rmtree(hidden)
-        else:
-            (folder / "metadata.json").unlink()  # without it there is no version
-            folder.fs.rm(folder.path, recursive=True)
+            return True
+        mark = folder / BEING_PRUNED  # see _take_back_if_pruned
+        mark.write_bytes(b"")
+        if version in [(self.champion() or {}).get(name) for name in ("version", "previous")]:
+            mark.unlink()
+            return False
+        (folder / "metadata.json").unlink()  # without it there is no version
+        folder.fs.rm(folder.path, recursive=True)
+        return True
 
     def _remove_leftovers(self) -> None:
         folder = self.root / "versions"

@@ -67,7 +67,11 @@ def compare(
         pair = _Pair(store, policy, challenger, champion)
         scores, rows = pair.scores, pair.rows_on_record
         verdict = _gate.judge(policy, scores["challenger"], scores["champion"], pair.test)
-    if challenger == champion:
+    if challenger == champion and pointer and "lost" in pointer:
+        verdict = _gate.Verdict(
+            True, f"{challenger} is the champion: champion.json, which was lost, is written anew"
+        )
+    elif challenger == champion:
         verdict = _gate.Verdict(False, f"{challenger} is the champion already")
     result = {
         "verdict": "promote" if verdict.promote else "keep",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,7 +173,7 @@ def test_a_champion_with_any_damage_is_told_and_the_one_before_predicts(
 def test_a_pointer_with_any_damage_is_told_and_the_history_says_who_was_champion(
     store: ModelStore, damage: str
 ) -> None:
-    _, second = two_champions(store)
+    first, second = two_champions(store)
     other = ModelStore("other")
     two_champions(other)
     history = other.root / "history.jsonl"
@@ -182,8 +183,11 @@ def test_a_pointer_with_any_damage_is_told_and_the_history_says_who_was_champion
     assert (found.version, found.model) == (second, "second")
     assert "champion.json" in found.problem
     # The way out that the error names.
-    store.promote(second, expect=None, run_id="mended", reason="by hand")
+    store.promote(second, expect=second, run_id="mended", reason="by hand")
     assert store.load_champion() == Loaded(second, "second")
+    pointer = store.champion()
+    assert pointer is not None
+    assert (pointer["version"], pointer["previous"]) == (second, first)
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "gone"])
@@ -255,6 +259,30 @@ def test_of_many_promoters_at_once_one_wins_and_the_others_know(store: ModelStor
     assert [line["version"] for line in store.history()] == [pointer["version"]]
     assert len(lost) == len(versions) - 1
     assert all("clear `compare`" in text for text in lost)
+
+
+@in_one_step
+@pytest.mark.parametrize("round_", range(8))
+def test_a_prune_that_meets_a_promotion_leaves_a_champion_that_is_whole(
+    store: ModelStore, round_: int
+) -> None:
+    versions = [save(store, number, f"run {number}", hour=number) for number in range(4)]
+    store.promote(versions[-1], expect=None, run_id="first", reason="")
+    told = []
+
+    def promote() -> None:
+        time.sleep(round_ * 0.01)
+        try:
+            ModelStore("digits").promote(versions[0], expect=versions[-1], run_id="by hand", reason="")
+        except ModelStoreError as error:
+            told.append(str(error))
+
+    together([promote, lambda: ModelStore("digits").prune(1, run_id="prune") and None])
+    loaded = store.load_champion()
+    assert loaded is not None
+    assert (loaded.version, loaded.problem) == (versions[-1] if told else versions[0], "")
+    assert set(store.versions()) >= {loaded.version, versions[-1]}
+    assert not list(store.root.glob("versions/*/being-pruned"))
 
 
 @in_one_step

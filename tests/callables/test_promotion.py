@@ -243,6 +243,26 @@ def test_the_way_back_is_open_whatever_is_broken(output: Path, damage: str) -> N
     assert champion() == first
 
 
+@pytest.mark.parametrize("damage", ["spoilt", "gone"])
+def test_without_the_pointer_the_challenger_must_beat_whom_the_history_calls_champion(
+    output: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = add_version(0.95)
+    run()
+    worse = add_version(0.93)
+    pointer = output / "models" / "digits" / "champion.json"
+    pointer.write_text("{", encoding="utf-8") if damage == "spoilt" else pointer.unlink()
+    result = run()
+    assert (result["verdict"], result["challenger"], result["champion"]) == ("keep", worse, best)
+    assert f"going on with {best}, as the history says that it was promoted last" in caplog.text
+    better = add_version(0.99)
+    assert run()["verdict"] == "promote"
+    assert champion() == better
+    pointer.unlink()
+    assert run()["reason"] == f"{better} is the champion: champion.json, which was lost, is written anew"
+    assert (champion(), json.loads(pointer.read_text())["previous"]) == (better, best)
+
+
 def test_a_champion_that_is_gone_is_replaced_by_a_model_that_keeps_the_floors(output: Path) -> None:
     gone = add_version(0.99)
     run()
