@@ -110,16 +110,31 @@ class RunFile:
         """Add whole rows."""
         csv.writer(self._file, lineterminator="\n").writerows(rows)
 
-    def publish(self, *, unless: Iterable[list[str]]) -> bool:
-        """Put the file in its place, unless its rows are ``unless``, but for when they were scored."""
+    def publish(self, *, written: Iterable[list[str]] = (), same_rows: bool = False) -> None:
+        """Put the file in its place, unless it says what is ``written``, but for when rows were scored.
+
+        ``written`` are the rows that the run had before. Others in their place are told in the log; with
+        ``same_rows`` they raise ValueError, and what is written stays.
+        """
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        if _same(_rows_in(self._temporary), unless):
+        before = _compare(_rows_in(self._temporary), written)
+        if before == "same":
             self._temporary.unlink()
-            return False
+            return
+        if before == "other rows" and same_rows:
+            raise ValueError(
+                f"{self.path.name}: this run has predicted other rows before; these stay, as nobody knows "
+                "any more which rows were new then"
+            )
+        if before == "other rows":
+            log.warning(
+                "%s had other rows, which these replace; if another task wrote them, give each a run_id of "
+                'its own: "{{ dag.dag_id }}.{{ ti.task_id }}.{{ run_id }}"',
+                self.path.name,
+            )
         _place(self._temporary, self.path)
-        return True
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there."""
@@ -145,16 +160,23 @@ def _rows_in(path: Path | UPath) -> Iterator[list[str]]:
         yield from lines
 
 
-def _same(new: Iterable[list[str]], old: Iterable[list[str]]) -> bool:
-    """Tell whether two runs of rows are the same but for their last column, and are any."""
-    end = object()
-    old_rows, count = iter(old), 0
-    for row in new:
-        other = next(old_rows, end)
-        if other is end or row[:-1] != other[:-1]:  # type: ignore[index]
-            return False
-        count += 1
-    return count > 0 and next(old_rows, end) is end
+def _compare(new: Iterable[list[str]], old: Iterable[list[str]]) -> str:
+    """Tell what old rows are beside new ones: ``none``, the ``same`` but for their last column, or ``other``.
+
+    ``other rows`` have other ids; of ``other`` ones the version, say, is another.
+    """
+    pairs = itertools.zip_longest(new, old)
+    found, place = "none", COLUMNS.index("row_id")
+    for row, before in pairs:
+        if before is None and found == "none":
+            return "none"
+        if row is None or before is None or row[place] != before[place]:
+            return "other rows"
+        if row[:-1] != before[:-1]:
+            found = "other"
+        elif found == "none":
+            found = "same"
+    return found
 
 
 def _place(temporary: Path, path: UPath) -> None:
@@ -330,7 +352,7 @@ def _close(model: str, day: date) -> bool:
         # In the order of their time, so that the same runs give the same file however often it is made.
         for _, part in sorted(parts, key=lambda one: one[0]):
             collected.add_rows(part if isinstance(part, list) else _rows_in(part))
-        collected.publish(unless=[])
+        collected.publish()
     finally:
         collected.discard()
     for path, tag in tags.items():

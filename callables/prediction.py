@@ -110,7 +110,7 @@ def _choose_new(source: RowSource, new_by: str, model: str, run_id: str) -> dict
     for frame in source.chunks():
         if new_by not in frame.columns:
             raise ValueError(f"{source.name} has no column {new_by!r} for `new_by`")
-        values = _comparable(frame[new_by], new_by)
+        values = _comparable(frame[new_by], new_by, after if until is None else until)
         fresh = values if after is None else values[values > after]
         if len(fresh):
             count += len(fresh)
@@ -123,13 +123,23 @@ def _choose_new(source: RowSource, new_by: str, model: str, run_id: str) -> dict
     return {"rows": "new", "new_by": new_by, "after": after, "until": until}
 
 
-def _comparable(column: pd.Series, name: str) -> pd.Series:
-    """Return a column's values, to be compared with each other; ValueError where one is empty."""
+def _comparable(column: pd.Series, name: str, other: Any) -> pd.Series:
+    """Return a column's values, to be compared with each other and with ``other``, one of an earlier chunk.
+
+    Raises ValueError where one is empty, and where there are numbers as well as texts.
+    """
     if column.isna().any():
         raise ValueError(
             f"column {name!r}, by which rows are new, is empty in {int(column.isna().sum())} rows"
         )
-    if column.dtype.kind in "iuf":
+    # Whole numbers above 2⁶⁴ are Python's, in a column of objects.
+    numbers = column.dtype.kind in "iuf" or all(isinstance(value, int) for value in column)
+    if other is not None and len(column) and isinstance(other, str) == numbers:
+        raise ValueError(
+            f"column {name!r}, by which rows are new, has numbers and texts, {column.iloc[0]!r} and "
+            f"{other!r} say: they have no order; make them one or the other"
+        )
+    if numbers:
         return column
     # Times as ISO 8601 each by itself: what pandas makes of a column depends on its other values.
     return column.map(lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
@@ -172,8 +182,9 @@ def predict_rows(
     ``selection`` is what ``draw_rows`` returned, as JSON, and the source is that of ``draw_rows``; rows are
     read, predicted and written ``chunk_rows`` at a time. Columns are taken by name; one that is missing, or a
     text where the model learnt from numbers, fails; values beyond the training range are counted. The file
-    lies in ``output/predictions/<model>/date=…/``, the date being that of ``run_after`` in ``timezone``; a
-    second try writes the same file, and the first run of a day puts the files of days before into one each.
+    lies in ``output/predictions/<model>/date=…/``, the date being that of ``run_after`` in ``timezone``, and
+    its name is ``run_id``, which no other task that predicts with the model may have. A second try writes the
+    same file, and the first run of a day puts the files of days before into one each.
     Skips, saying so, when there is no champion; where a broken one makes the one before it predict, Slack is
     told once (``slack`` is the connection). Returns the file, the model's version and the number of rows.
     """
@@ -191,8 +202,9 @@ def predict_rows(
     day = moment.astimezone(ZoneInfo(timezone)).date()
     path = _prediction_files.path_of(model, day, run_id)
     predictor = _Predictor(found, store.metadata(found.version)["features"], source)
+    same_rows = False
     if chosen["rows"] == "new":
-        _check_still_new(model, run_id, chosen)
+        same_rows = run_id not in _check_still_new(model, run_id, chosen)["runs"]
     file = _prediction_files.RunFile(path)
     now = datetime.now(UTC)
     told = _prediction_files.Told(
@@ -203,7 +215,8 @@ def predict_rows(
             file.add(told, *predictor.predict(frame))
         if chosen["rows"] == "random" and file.rows != len(chosen["row_ids"]):
             raise ValueError(f"{source.name} has {file.rows} of the {len(chosen['row_ids'])} rows drawn")
-        file.publish(unless=_prediction_files.written_rows(model, day, run_id))
+        written = _prediction_files.written_rows(model, day, run_id)
+        file.publish(written=written, same_rows=same_rows)
     finally:
         file.discard()
     for text in predictor.warnings():
@@ -249,7 +262,7 @@ def _chosen(
         return
     for frame in source.chunks(texts, chunk_rows):
         if chosen["rows"] == "new":
-            values = _comparable(frame[chosen["new_by"]], chosen["new_by"])
+            values = _comparable(frame[chosen["new_by"]], chosen["new_by"], chosen["until"])
             inside = values <= chosen["until"]
             frame = frame[inside if chosen["after"] is None else inside & (values > chosen["after"])]
         if len(frame):

@@ -311,6 +311,52 @@ def test_a_run_of_new_rows_that_failed_leaves_them_to_the_next(champion: str, tm
         chosen(lost, dataset=path, run_id="a")
 
 
+def test_a_run_too_long_ago_to_be_remembered_keeps_what_it_predicted(
+    champion: str, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "RUNS_REMEMBERED", 1)
+    new(tmp_path, 3, "a")
+    new(tmp_path, 5, "b")
+    before = tree(output)
+    with pytest.raises(ValueError, match="this run has predicted other rows before; these stay"):
+        new(tmp_path, 9, "a")
+    assert tree(output) == before
+
+
+def test_new_rows_are_told_by_whole_numbers_of_any_size(champion: str, tmp_path: Path) -> None:
+    def up_to(until: int, run_id: str, start: int = 2**64 - 3) -> list[str]:
+        def change(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame.assign(number=[start + row for row in range(len(frame))]).head(until)
+
+        path = digits(tmp_path, change)
+        given = {"dataset": path, "row_id": "row_id", "run_id": run_id}
+        drawn = prediction.draw_rows(**given, rows="new", new_by="number", model="digits")
+        return [row["row_id"] for row in rows_of(chosen(drawn, dataset=path, run_id=run_id))]
+
+    assert up_to(2, "a") == ["0", "1"]
+    assert up_to(5, "b") == ["2", "3", "4"]
+    assert up_to(7, "c") == ["5", "6"]
+
+
+def test_numbers_and_texts_have_no_order_by_which_rows_could_be_new(champion: str, tmp_path: Path) -> None:
+    new(tmp_path, 3, "a")
+    path = digits(tmp_path, lambda frame: frame.assign(number=[f"n{row}" for row in range(len(frame))]))
+    with pytest.raises(ValueError, match="'number', .* has numbers and texts, 'n0' and 2 say: they have no"):
+        prediction.draw_rows(
+            dataset=path, row_id="row_id", run_id="b", rows="new", new_by="number", model="digits"
+        )
+
+
+def test_other_rows_in_the_place_of_a_runs_own_are_told(
+    champion: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = Path(predict()["file"])
+    predict()
+    assert "had other rows" not in caplog.text
+    chosen({"rows": "random", "row_ids": ["1", "2"]}, run_id=RUN["run_id"])
+    assert f"{path.name} had other rows, which these replace; if another task wrote them" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
