@@ -38,7 +38,8 @@ class Dataset:
 def read_rows(location: str, row_id: str | None, target: str | None = None) -> tuple[pd.DataFrame, str, str]:
     """Read a CSV with a header line.
 
-    Returns (frame, name of the row id column, sha256 of the file). Without a ``row_id`` column the row's
+    Returns (frame, name of the row id column, sha256 of the file); the frame's index says in which line of
+    the file each row begins. Without a ``row_id`` column the row's
     number, from 0, is its id. Raises FileNotFoundError or ValueError with the remedy.
     """
     import io
@@ -51,28 +52,40 @@ def read_rows(location: str, row_id: str | None, target: str | None = None) -> t
     except FileNotFoundError:
         message = f"dataset {location!r} does not exist at {path}; correct `dataset` in the YAML"
         raise FileNotFoundError(message) from None
-    columns = _check_shape(location, data)
+    columns, lines = _check_shape(location, data)
     # In a feature these mean "no value"; a target or an id may well be called None or NA.
     empty = {name: [""] if name in (row_id, target) else list(NO_VALUE) for name in columns}
     dtype = {row_id: str} if row_id else None
     frame = pd.read_csv(
         io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty, low_memory=False
     )
+    if len(lines) == len(frame):
+        frame.index = pd.Index(lines)
     if row_id is None:
         row_id = next(name for name in ("row_number", "_row_number", "__row_number") if name not in columns)
         frame.insert(0, row_id, [str(number) for number in range(len(frame))])
     return frame, row_id, sha256(data)
 
 
-def _check_shape(location: str, data: bytes) -> list[str]:
-    """Return the header; ValueError unless every line has as many fields, named once each."""
+def _check_shape(location: str, data: bytes) -> tuple[list[str], list[int]]:
+    """Return the header, and the line in which each row begins.
+
+    Raises ValueError unless every row has as many fields, named once each.
+    """
     import csv
     import io
 
+    wrong, starts = [], []
     try:
         lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""))
         header = next(lines, [])
-        wrong = [(lines.line_num, len(line)) for line in lines if line and len(line) != len(header)]
+        end = lines.line_num
+        for row in lines:
+            if row:  # no blank line
+                starts.append(end + 1)
+                if len(row) != len(header):
+                    wrong.append((end + 1, len(row)))
+            end = lines.line_num
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"dataset {location!r} is not a CSV in UTF-8: {error}") from error
     if not header:
@@ -82,7 +95,7 @@ def _check_shape(location: str, data: bytes) -> list[str]:
         raise ValueError(f"dataset {location!r} has {len(header)} columns, but {shown} fields")
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"dataset {location!r} has two columns named {', '.join(map(repr, twice))}")
-    return header
+    return header, starts
 
 
 def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
@@ -148,7 +161,7 @@ def _problems_of(column: pd.Series) -> list[str]:
     texts = present[numbers.isna()]
     if texts.empty or len(texts) > MOST_SLIPS * len(present):
         return []
-    shown = ", ".join(f"line {row + 2} has {str(value)[:30]!r}" for row, value in texts[:ROWS_SHOWN].items())
+    shown = ", ".join(f"line {row} has {str(value)[:30]!r}" for row, value in texts[:ROWS_SHOWN].items())
     return [f"column {column.name!r} has numbers, but in {len(texts)} rows: {shown}"]
 
 
@@ -179,6 +192,8 @@ def warnings(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[s
     ``known`` are the features in the champion's record, with dtype and range; None where there is none.
     """
     features = dataset.frame[dataset.features]
+    if padded := _padded(dataset):
+        yield padded
     constant = [name for name in features if features[name].nunique(dropna=False) <= 1]
     if constant:
         yield f"the same value in all rows: {_names(constant)}"
@@ -193,6 +208,24 @@ def warnings(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[s
         yield from _differences(features, feature)
     if known is not None and (new := [name for name in features if name not in {f["name"] for f in known}]):
         yield f"the champion does not know: {_names(new)}"
+
+
+def _padded(dataset: Dataset) -> str:
+    """Return that the target has codes such as 007, which are read, and predicted, as 7; empty if not."""
+    import pandas as pd
+
+    target = dataset.target
+    if dataset.frame[target].dtype.kind not in "iu":
+        return ""
+    with project_path(dataset.location).open("rb") as file:
+        texts = pd.read_csv(file, usecols=[target], dtype=str, encoding="utf-8-sig")[target]
+    padded = texts[texts.str.fullmatch(r"0\d+", na=False)]
+    if padded.empty:
+        return ""
+    return (
+        f"target {target!r} has {padded.iloc[0]!r}, which is read, and predicted, as the number "
+        f"{int(padded.iloc[0])}; write it with a letter if it is a code"
+    )
 
 
 def _repeated(frame: pd.DataFrame) -> list[str]:
@@ -246,7 +279,7 @@ def _suggest(name: str, names: list[str]) -> str:
 
 
 def _lines(index: pd.Index) -> str:
-    shown = ", ".join(f"line {row + 2}" for row in index[:ROWS_SHOWN])
+    shown = ", ".join(f"line {row}" for row in index[:ROWS_SHOWN])
     return shown if len(index) <= ROWS_SHOWN else f"{shown}, …"
 
 

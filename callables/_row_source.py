@@ -126,9 +126,11 @@ def _check_shape(name: str, path: UPath) -> None:
         header = next(rows, [])
         if twice := sorted({column for column in header if header.count(column) > 1}):
             raise ValueError(f"dataset {name!r} has two columns named {', '.join(map(repr, twice))}")
+        line = rows.line_num + 1
         for row in rows if quoted else ():
             if row and len(row) != len(header):
-                _refuse(name, len(header), rows.line_num, len(row))
+                _refuse(name, len(header), line, len(row))
+            line = rows.line_num + 1
 
 
 def _refuse(name: str, columns: int, line: int, fields: int) -> None:

@@ -126,7 +126,7 @@ def train_challenger(
     started = time.monotonic()
     moment = parse_time(run_after)
     data = read_dataset(dataset, target, row_id)
-    inputs = sha256(to_json({**settings, "dataset_sha256": data.sha256}))
+    inputs = sha256(to_json(_for_json({**settings, "dataset_sha256": data.sha256})))
     store = ModelStore(model)
     if (known := store.find(run_id, moment, inputs)) is not None:
         log.info("run %s has already made %s %s: nothing to train", run_id, model, known)
@@ -152,9 +152,9 @@ def train_challenger(
         **_settings_on_record(settings),
         "inputs": inputs,
         "metrics": metrics,
-        "parameters": {**(parameters or {}), **found.parameters},
+        "parameters": _for_json({**(parameters or {}), **found.parameters}),
         "cv_score": found.cv_score,
-        "candidates": found.tried,
+        "candidates": _for_json(found.tried),
         "dataset": {"location": dataset, "sha256": data.sha256, "rows_trained": len(training)},
         "holdout": _describe_holdout(holdout, data.row_id, holdout_share, holdout_seed),
         "features": _describe(training[data.features]),
@@ -201,6 +201,15 @@ def _settings_on_record(settings: dict[str, Any]) -> dict[str, Any]:
 def _describe_holdout(holdout: pd.DataFrame, row_id: str, share: float, seed: int) -> dict[str, Any]:
     told = {"share": share, "seed": seed, "rows": len(holdout)}
     return {**told, "fingerprint": fingerprint(holdout, row_id)}
+
+
+def _for_json(value: Any) -> Any:
+    """Return a value of YAML as JSON knows it: ``.inf``, which an estimator may well take, as a text."""
+    if isinstance(value, dict):
+        return {name: _for_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_for_json(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: Any) -> Any:

@@ -84,6 +84,32 @@ def test_check_dataset_lists_every_problem_at_once(tmp_path: Path) -> None:
     assert "is not unique" in str(error.value)
 
 
+def test_a_line_is_that_of_the_file_whatever_stands_before_it(tmp_path: Path) -> None:
+    text = 'id,a,note,digit\n1,2,"two\nlines",3\n\n2,2,one,\n3,2,one,4\n'
+    location = write_csv(tmp_path / "rows.csv", text)
+    with pytest.raises(ValueError, match="target 'digit' is empty in 1 rows: line 5"):
+        training.check_dataset(dataset=location, target="digit", row_id="id")
+    location = write_csv(tmp_path / "rows.csv", text.replace("3,2,one,4", '3,"two\nlines",4'))
+    with pytest.raises(ValueError, match="has 4 columns, but line 6 has 3 fields"):
+        training.check_dataset(dataset=location, target="digit", row_id="id")
+
+
+def test_codes_that_are_read_as_numbers_are_told(tmp_path: Path) -> None:
+    rows = [f"{i},{i % 5},00{i % 2 + 1}" for i in range(20)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,code", *rows]) + "\n")
+    found = training.check_dataset(dataset=location, target="code", row_id="id")["warnings"]
+    assert found == [
+        "target 'code' has '001', which is read, and predicted, as the number 1; write it with a letter if it "
+        "is a code"
+    ]
+
+
+def test_a_parameter_without_an_end_is_on_record_as_text(output: Path) -> None:
+    given = {**SETTINGS, "estimator": "sklearn.linear_model.LogisticRegression", "search_space": None}
+    made = training.train_challenger(**{**given, "parameters": {"max_iter": 200, "C": float("inf")}})
+    assert made["parameters"] == {"max_iter": 200, "C": "inf"}
+
+
 def test_each_class_needs_a_row_for_each_fold(tmp_path: Path) -> None:
     rows = [f"{i},{i % 7},{'rare' if i == 4 else i % 2}" for i in range(40)]
     location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,kind", *rows]) + "\n")
