@@ -224,7 +224,9 @@ def predict_rows(
     _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
     if chosen["rows"] == "new":
         _remember(model, run_id, chosen)
-    _close_days(store, day, now.astimezone(ZoneInfo(timezone)).date())
+    today = now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    _close_days(store, day, today.date())
+    _draw_latest(store, found.version, today)
     path = _prediction_files.place_of(model, day, run_id)
     log.info("%s predicted %d rows in %s", found.version, file.rows, path)
     return {
@@ -246,6 +248,21 @@ def _close_days(store: ModelStore, day: date, today: date) -> None:
     for closed in _prediction_files.close_days(store.name, today, day, shares_of):
         if features := _prediction_files.drifted(store.name, closed):
             log.warning("the rows of %s have moved from those that were learnt from: %s", closed, features)
+
+
+def _draw_latest(store: ModelStore, version: str, today: datetime) -> None:
+    """Make the card of the version that predicts anew, once a day and after a promotion: with these rows."""
+    from callables._model_card import write_card
+
+    try:
+        made = (store.folder(version) / "card.html").stat().st_mtime
+        promoted = (store.usable_pointer() or {}).get("promoted_at")
+        if made < max(today, parse_time(promoted) if promoted else today).timestamp():
+            log.info("%s has the latest predictions", write_card(store, version))
+    except FileNotFoundError:
+        return  # no card was made when it was trained
+    except Exception as error:  # a picture less is no reason to have no predictions
+        log.warning("the card of %s cannot be made anew: %s", version, error)
 
 
 def _chosen(

@@ -83,6 +83,25 @@ def test_predict_rows_writes_a_file_of_its_run(champion: str) -> None:
     assert all(row["prediction"] in map(str, range(10)) for row in rows)
 
 
+def test_the_card_shows_the_latest_predictions_once_a_day_and_after_a_promotion(
+    champion: str, output: Path
+) -> None:
+    training.predict_holdout(model="digits", version=champion)
+    card = output / "models" / "digits" / "versions" / champion / "card.html"
+    assert "Predictions of rows held out" in card.read_text(encoding="utf-8")
+    pointer = ModelStore("digits").champion()
+    assert pointer is not None
+    just_before = datetime.fromisoformat(pointer["promoted_at"]).timestamp() - 1
+    for run_id, made in (("after a promotion", just_before), ("on another day", just_before - 86400)):
+        os.utime(card, (made, made))
+        predict(run_id=run_id)
+        assert card.stat().st_mtime > made + 0.5
+        text = card.read_text(encoding="utf-8")
+        assert "The latest predictions" in text
+        predict(run_id=f"{run_id}, once more")
+        assert card.read_text(encoding="utf-8") == text
+
+
 def test_a_second_try_changes_no_file(champion: str, output: Path) -> None:
     predict()
     before = tree(output)
