@@ -9,6 +9,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def relative_to_project(path: Path | UPath) -> str:
 
 
 def safe_name(text: str) -> str:
-    """Return a file name for ``text`` (a run_id, say); two texts never share one."""
+    """Return a file name for ``text`` (a run_id, say); two texts share one only if made to."""
     slug = _UNSAFE.sub("-", text).strip(".-")[:100]
     return slug if slug == text else f"{slug}-{sha256(text.encode())[:8]}"
 
@@ -106,8 +107,18 @@ def read_with_tag(path: UPath) -> tuple[bytes | None, str]:
     return data, sha256(data)
 
 
-def write_if_unchanged(path: UPath, data: bytes, tag: str) -> None:
-    """Write ``data`` to ``path`` if it still is what ``read_with_tag`` saw; ChangedError otherwise.
+def tag_of(path: UPath) -> str:
+    """Return the tag that ``read_with_tag`` would, without reading what need not be read."""
+    try:
+        return path.fs.info(path.path)["ETag"] if _is_s3(path) else read_with_tag(path)[1]
+    except FileNotFoundError:
+        return ""
+
+
+def write_if_unchanged(path: UPath, data: bytes | Path, tag: str) -> None:
+    """Write ``data``, or what a local file has, to ``path`` if it still is what ``read_with_tag`` saw.
+
+    Raises ChangedError if it is not.
 
     S3 compares and writes in one request (If-Match). Elsewhere two requests do; on local disk the caller
     holds a lock, which makes them one.
@@ -115,17 +126,50 @@ def write_if_unchanged(path: UPath, data: bytes, tag: str) -> None:
     if not _is_s3(path):
         if read_with_tag(path)[1] != tag:
             raise ChangedError(str(path))
-        write_atomic(path, data)
+        write_atomic(path, data.read_bytes() if isinstance(data, Path) else data)
         return
     bucket, _, key = path.path.partition("/")
     condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
     try:
-        path.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
+        with data.open("rb") if isinstance(data, Path) else contextlib.nullcontext(data) as body:
+            path.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=body, **condition)
     except OSError as error:
         answer = getattr(error.__cause__, "response", {})
         if isinstance(error, FileExistsError) or answer.get("Error", {}).get("Code") in PRECONDITION_FAILED:
             raise ChangedError(str(path)) from None
         raise
+
+
+@contextlib.contextmanager
+def locked(folder: UPath, timeout_s: float = -1) -> Iterator[None]:
+    """Keep other processes that lock a local ``folder`` out; a kill frees it.
+
+    On object storage it does nothing: ``write_if_unchanged`` finds out there who came first.
+    """
+    if not is_local(folder):
+        yield
+        return
+    from filelock import FileLock
+
+    Path(str(folder)).mkdir(parents=True, exist_ok=True)
+    with FileLock(str(folder / ".lock"), timeout=timeout_s):
+        yield
+
+
+def seal(record: dict[str, Any]) -> bytes:
+    """Return a record as JSON with a checksum of itself."""
+    return to_json({**record, "checksum": sha256(to_json(record))})
+
+
+def unseal(data: bytes) -> dict[str, Any]:
+    """Return the record; ValueError if it is none, or not what was sealed. One without a checksum passes."""
+    record = json.loads(data)
+    if not isinstance(record, dict):
+        raise ValueError("it is no JSON object")
+    checksum = record.pop("checksum", None)
+    if checksum is not None and checksum != sha256(to_json(record)):
+        raise ValueError("its checksum is another")
+    return record
 
 
 def _is_s3(path: UPath) -> bool:

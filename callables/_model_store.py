@@ -20,7 +20,6 @@ import logging
 import shutil
 import time
 import uuid
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,14 +28,16 @@ from typing import TYPE_CHECKING, Any
 from callables._files import (
     ChangedError,
     is_local,
+    locked,
     output_path,
     read_whole,
     read_with_tag,
     relative_to_project,
     safe_name,
+    seal,
     sha256,
     sync_folder,
-    to_json,
+    unseal,
     write_if_unchanged,
     write_synced,
 )
@@ -55,6 +56,7 @@ LEFT_OF_A_RUN_AFTER_S = 3600  # no save takes so long
 LEFT_AFTER = timedelta(days=1)  # what is half done for so long will never be finished
 
 
+MENDING = "trigger promote_model with a version to mend it"
 MOVES = ("promoted", "rolled back")  # the verdicts that moved the pointer
 
 
@@ -103,9 +105,9 @@ class ModelStore:
         """Return the record of one version; ModelStoreError, listing those there are, if it has none."""
         path = self.folder(version) / "metadata.json"
         try:
-            record = _unseal(read_whole(path))
+            record = unseal(read_whole(path))
         except FileNotFoundError:
-            known = ", ".join(self.versions()[-10:]) or "none"
+            known = ", ".join(self.versions()[:-11:-1]) or "none"
             raise ModelStoreError(
                 f"model {self.name!r} has no version {version!r}; the newest are: {known}"
             ) from None
@@ -152,44 +154,60 @@ class ModelStore:
         joblib.dump(model, buffer, compress=3)
         data = buffer.getvalue()
         digest = sha256(data)
-        version = self._free_name(made_at, digest[:8], metadata["run_id"])
-        record = _seal({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
-        target = self.folder(version)
-        if is_local(target):
-            self._publish(Path(str(target)), data, record, metadata["run_id"])
-        elif not (target / "metadata.json").exists():
-            (target / "model.joblib").write_bytes(data)
-            (target / "metadata.json").write_bytes(record)
-        return version
-
-    def _free_name(self, made_at: datetime, digest: str, run_id: str) -> str:
-        """Return the version's name: of two made in one second the second is named after the next."""
         while True:
-            stamp = _stamp(made_at)
-            name = f"{stamp}-{digest}"
-            same_second = [other for other in self.versions(stamp) if other.startswith(stamp)]
-            if not same_second or (name in same_second and self.metadata(name)["run_id"] == run_id):
-                return name
-            made_at += timedelta(seconds=1)
+            version = f"{_stamp(made_at)}-{digest[:8]}"
+            record = seal({**metadata, "version": version, "sha256": digest, "size_bytes": len(data)})
+            if self._is_free(version, metadata) and self._publish(version, data, record, metadata):
+                return version
+            made_at += timedelta(seconds=1)  # of two made in one second the second is named after the next
 
-    def _publish(self, target: Path, data: bytes, record: bytes, run_id: str) -> None:
+    def _is_free(self, version: str, metadata: dict[str, Any]) -> bool:
+        """Tell whether no other version was made in that second."""
+        stamp = version[: version.index("-")]
+        others = [other for other in self.versions(stamp) if other.startswith(stamp)]
+        return not others or (version in others and self._is_of(version, metadata))
+
+    def _is_of(self, version: str, metadata: dict[str, Any]) -> bool:
+        """Tell whether a version is what the same run has made from the same inputs."""
+        try:
+            known = self.metadata(version)
+        except ModelStoreError:
+            return False
+        return all(known.get(name) == metadata.get(name) for name in ("run_id", "inputs"))
+
+    def _publish(self, version: str, data: bytes, record: bytes, metadata: dict[str, Any]) -> bool:
+        """Make a version visible, whole; False if there is another run's of that name."""
+        target = self.folder(version)
+        if not is_local(target):
+            if read_with_tag(target / "model.joblib")[0] != data:
+                (target / "model.joblib").write_bytes(data)
+            try:
+                write_if_unchanged(target / "metadata.json", record, "")
+            except ChangedError:
+                return self._is_of(version, metadata)
+            return True
+        return self._publish_on_disk(Path(str(target)), data, record, metadata)
+
+    def _publish_on_disk(self, target: Path, data: bytes, record: bytes, metadata: dict[str, Any]) -> bool:
         # What a kill left of this run is cleared; not what another task of the same run_id is writing.
-        for left in target.parent.glob(f"{STAGING}{safe_name(run_id)}-*"):
+        run = safe_name(metadata["run_id"])
+        for left in target.parent.glob(f"{STAGING}{run}-*"):
             if time.time() - left.stat().st_mtime > LEFT_OF_A_RUN_AFTER_S:
                 shutil.rmtree(left, ignore_errors=True)
-        staging = target.with_name(f"{STAGING}{safe_name(run_id)}-{uuid.uuid4().hex[:8]}")
+        staging = target.with_name(f"{STAGING}{run}-{uuid.uuid4().hex[:8]}")
         staging.mkdir(parents=True)
         write_synced(staging / "model.joblib", data)
         write_synced(staging / "metadata.json", record)
         sync_folder(staging)
-        if target.exists():
-            shutil.rmtree(staging)
-            return
         try:
             staging.rename(target)
-        except OSError:  # another task has just made the very same one
+        except OSError:  # there is one: a folder with files in it is never replaced
             shutil.rmtree(staging)
+            if not target.exists():
+                raise
+            return self._is_of(target.name, metadata)
         sync_folder(target.parent)
+        return True
 
     def load(self, version: str) -> Any:
         """Return the model of a version. Its SHA-256 is checked first: loading a joblib file runs code.
@@ -251,13 +269,13 @@ class ModelStore:
         if data is None:
             return None, tag
         try:
-            pointer = _unseal(data)
+            pointer = unseal(data)
             names = [pointer["version"], *filter(None, [pointer["previous"]])]
             if any(not isinstance(name, str) or safe_name(name) != name for name in names):
                 raise ValueError("it names no version")
         except (ValueError, KeyError, RecursionError) as error:
             raise SpoiltPointerError(
-                f"{relative_to_project(path)} is spoilt ({error}); trigger promote_model with a version", tag
+                f"{relative_to_project(path)} is spoilt ({error}); {MENDING}", tag
             ) from None
         return pointer, tag
 
@@ -272,7 +290,7 @@ class ModelStore:
     def _usable_pointer(self) -> tuple[dict[str, Any] | None, str]:
         try:
             pointer, tag = self._pointer()
-            problem = f"{relative_to_project(self.root / 'champion.json')} is gone"
+            problem = f"{relative_to_project(self.root / 'champion.json')} is gone; {MENDING}"
         except SpoiltPointerError as error:
             pointer, tag, problem = None, error.tag, str(error)
         if pointer is not None:
@@ -291,12 +309,8 @@ class ModelStore:
         return list(dict.fromkeys(reversed(moved)))
 
     def before_champion(self) -> str:
-        """Return the version to roll back to; ModelStoreError where there is none.
-
-        Where the pointer is lost, that is whom it pointed to.
-        """
-        pointer = self.usable_pointer() or {}
-        version = pointer.get("version" if pointer.get("lost") else "previous")
+        """Return the version to roll back to; ModelStoreError where there is none."""
+        version = (self.usable_pointer() or {}).get("previous")
         if not version:
             raise ModelStoreError(
                 f"there is nothing to roll back to: model {self.name!r} has had one champion at most"
@@ -335,7 +349,7 @@ class ModelStore:
             return list(filter(None, [pointer["version"], pointer["previous"]]))
         former = self._former_champions()
         if former and not problems:
-            problems.append(f"{relative_to_project(self.root / 'champion.json')} is gone")
+            problems.append(f"{relative_to_project(self.root / 'champion.json')} is gone; {MENDING}")
         return former[:2]
 
     def promote(
@@ -354,12 +368,13 @@ class ModelStore:
         Raises ModelStoreError when somebody else moved the pointer in between, or when the version is not
         whole.
         """
-        with self._locked():
+        with locked(self.root, LOCK_TIMEOUT_S):
             metadata = self.metadata(version)  # in here, so that no prune comes in between
             self._read_model(version, metadata)
             current, tag = self._usable_pointer()
             champion, lost = (current["version"], "lost" in current) if current else (None, False)
-            done = (run_id, version, True, False) in {_key(entry) for entry in self.history()}
+            known = {_key(entry) for entry in self.history()}
+            done = _key({"run_id": run_id, "version": version}) in known
             if done and current is not None and champion != version:
                 log.warning(
                     "run %s has promoted %s before, and %s is the champion since: it stays",
@@ -383,8 +398,10 @@ class ModelStore:
                     "reason": reason,
                     "metrics": metadata["metrics"],
                 }
+                if current is not None and not lost and _key(current) not in known:
+                    self._append()  # its line: the task was killed before it could write it
                 try:
-                    write_if_unchanged(self.root / "champion.json", _seal(pointer), tag)
+                    write_if_unchanged(self.root / "champion.json", seal(pointer), tag)
                 except ChangedError:
                     raise moved from None
                 self._take_back_if_pruned(pointer, current)
@@ -403,12 +420,12 @@ class ModelStore:
             return
         path = self.root / "champion.json"
         data, tag = read_with_tag(path)
-        if data == _seal(pointer):
+        if data == seal(pointer):
             if before is None or "lost" in before:
                 path.unlink()
             else:
                 with contextlib.suppress(ChangedError):  # whoever has moved it since knows better
-                    write_if_unchanged(path, _seal(before), tag)
+                    write_if_unchanged(path, seal(before), tag)
         raise ModelStoreError(
             f"{self.name} {pointer['version']} is being pruned, and was not promoted; promote another "
             f"(or, if no prune is running, delete {relative_to_project(folder / BEING_PRUNED)})"
@@ -418,7 +435,7 @@ class ModelStore:
 
     def record(self, verdict: str, version: str, *, run_id: str, reason: str, **details: Any) -> None:
         """Write a verdict that moves no pointer into the history: ``kept``, say, and why."""
-        with self._locked():
+        with locked(self.root, LOCK_TIMEOUT_S):
             self._append(
                 {**details, "verdict": verdict, "version": version, "run_id": run_id, "reason": reason}
             )
@@ -442,22 +459,24 @@ class ModelStore:
             found.append((line, entry))
         return found
 
-    def _append(self, verdict: dict[str, Any]) -> None:
+    def _append(self, *verdicts: dict[str, Any]) -> None:
+        """Add lines, and that of a promotion whose task was killed before it could; none twice."""
         path = self.root / "history.jsonl"
         for number in range(APPEND_TRIES):
             data, tag = read_with_tag(path)
             lines = self._lines(data)
             known = {_key(entry) for _, entry in lines if entry is not None}
             fresh = []
-            # A promotion whose task was killed before it could write its line.
             left = self.usable_pointer() or {"lost": True}
-            if "lost" not in left and _key(left) not in {*known, _key(verdict)}:
+            if "lost" not in left and _key(left) not in {*known, *map(_key, verdicts)}:
                 told = {name: left.get(name) for name in ("version", "run_id", "reason")}
                 fresh.append({"at": left.get("promoted_at"), "verdict": "promoted", **told})
             # However often the run's tasks are cleared; and what has promoted, keeps nothing afterwards.
-            moved = (verdict["run_id"], verdict["version"], True, False)
-            if not known & {_key(verdict), moved}:
-                fresh.append({"at": _now(), **verdict})
+            fresh += [
+                {"at": _now(), **verdict}
+                for verdict in verdicts
+                if not known & {_key(verdict), _key({**verdict, "verdict": "promoted"})}
+            ]
             if not fresh:
                 return None
             texts = [json.dumps(one, sort_keys=True, ensure_ascii=False).encode() for one in fresh]
@@ -477,7 +496,7 @@ class ModelStore:
         """
         if keep < 1:
             raise ValueError(f"keep is {keep}; it must be 1 or more")
-        with self._locked():
+        with locked(self.root, LOCK_TIMEOUT_S):
             pointer = self.champion()
             if pointer is None and any(entry["verdict"] in MOVES for entry in self.history()):
                 raise ModelStoreError(
@@ -485,30 +504,41 @@ class ModelStore:
                     "stay; promote a version first"
                 )
             protected = {pointer["version"], pointer["previous"]} if pointer else set()
-            old = [name for name in self.versions()[:-keep] if name not in protected]
-            removed = [version for version in old if self._remove(version)]
+            doomed = self._mark([name for name in self.versions()[:-keep] if name not in protected])
+            # The lines first: what a kill leaves undone, the next prune does, and nothing goes unsaid.
+            told = {"verdict": "pruned", "run_id": run_id, "reason": "old"}
+            self._append(*({**told, "version": version} for version in doomed))
+            for version in doomed:
+                self._remove(version)
             self._remove_leftovers()
-            for version in removed:
-                self._append({"verdict": "pruned", "version": version, "run_id": run_id, "reason": "old"})
-        return removed
+        return doomed
 
-    def _remove(self, version: str) -> bool:
-        """Remove a version so that nobody ever sees a part of it; False if it has just been promoted."""
+    def _mark(self, versions: list[str]) -> list[str]:
+        """On object storage, mark versions as being pruned; leave out what has just been promoted.
+
+        See _take_back_if_pruned. Elsewhere a lock keeps promotions away.
+        """
+        if is_local(self.root) or not versions:
+            return versions
+        for version in versions:
+            (self.folder(version) / BEING_PRUNED).write_bytes(b"")
+        pointer = self.champion() or {}
+        promoted = {pointer.get("version"), pointer.get("previous")} & {*versions}
+        for version in promoted:
+            (self.folder(version) / BEING_PRUNED).unlink()
+        return [version for version in versions if version not in promoted]
+
+    def _remove(self, version: str) -> None:
+        """Remove a version so that nobody ever sees a part of it."""
         folder = self.folder(version)
         if is_local(folder):
             path = Path(str(folder))
             hidden = path.with_name(f"{PRUNED}{version}")
             path.rename(hidden)
             shutil.rmtree(hidden)
-            return True
-        mark = folder / BEING_PRUNED  # see _take_back_if_pruned
-        mark.write_bytes(b"")
-        if version in [(self.champion() or {}).get(name) for name in ("version", "previous")]:
-            mark.unlink()
-            return False
-        (folder / "metadata.json").unlink()  # without it there is no version
-        folder.fs.rm(folder.path, recursive=True)
-        return True
+        else:
+            (folder / "metadata.json").unlink()  # without it there is no version
+            folder.fs.rm(folder.path, recursive=True)
 
     def _remove_leftovers(self) -> None:
         folder = self.root / "versions"
@@ -527,14 +557,6 @@ class ModelStore:
             elif path.name not in whole and path.name < _stamp(limit):
                 path.fs.rm(path.path, recursive=True)
 
-    def _locked(self) -> AbstractContextManager[Any]:
-        if not is_local(self.root):
-            return nullcontext()
-        from filelock import FileLock
-
-        Path(str(self.root)).mkdir(parents=True, exist_ok=True)
-        return FileLock(str(self.root / ".lock"), timeout=LOCK_TIMEOUT_S)
-
 
 class SpoiltPointerError(ModelStoreError):
     """``champion.json`` is there and cannot be used; ``tag`` is for replacing it."""
@@ -545,26 +567,11 @@ class SpoiltPointerError(ModelStoreError):
         self.tag = tag
 
 
-def _seal(record: dict[str, Any]) -> bytes:
-    """Return a record as JSON with a checksum of itself."""
-    return to_json({**record, "checksum": sha256(to_json(record))})
-
-
-def _unseal(data: bytes) -> dict[str, Any]:
-    """Return the record; ValueError if it is none, or not what was sealed. One without a checksum passes."""
-    record = json.loads(data)
-    if not isinstance(record, dict):
-        raise ValueError("it is no JSON object")
-    checksum = record.pop("checksum", None)
-    if checksum is not None and checksum != sha256(to_json(record)):
-        raise ValueError("its checksum is another")
-    return record
-
-
-def _key(entry: dict[str, Any]) -> tuple[Any, Any, bool, bool]:
-    """Return what tells one line of the history from another: who, of what, did it move or remove."""
+def _key(entry: dict[str, Any]) -> tuple[Any, Any, bool]:
+    """Return what tells one line of the history from another: who, of what, did it move."""
     verdict = entry.get("verdict", "promoted")  # the pointer has none: it was moved
-    return entry.get("run_id"), entry.get("version"), verdict in MOVES, verdict == "pruned"
+    # A version is pruned once, whoever does it.
+    return "" if verdict == "pruned" else entry.get("run_id"), entry.get("version"), verdict in MOVES
 
 
 def _now() -> str:

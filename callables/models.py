@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from callables._env import start_command
 from callables._files import output_path, safe_name
 from callables._model_store import ModelStore, ModelStoreError
 
@@ -116,7 +118,7 @@ def _list(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _version(store: ModelStore, version: str | None) -> str:
-    pointer = None if version else store.champion()
+    pointer = None if version else store.usable_pointer()
     if not version and pointer is None:
         raise ModelStoreError(f"model {store.name!r} has no champion yet; name a version")
     return version or (pointer or {})["version"]
@@ -155,9 +157,12 @@ def _roll_back(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _move(store: ModelStore, version: str, reason: str, verdict: str) -> dict[str, Any]:
-    pointer = store.usable_pointer()
-    expect = pointer["version"] if pointer else None
-    return store.promote(version, expect=expect, run_id=_by_whom(), reason=reason, verdict=verdict)
+    pointer = store.usable_pointer() or {}
+    if pointer.get("version") == version and "lost" not in pointer:
+        print(f"models: {version} is the champion already", file=sys.stderr)
+    return store.promote(
+        version, expect=pointer.get("version"), run_id=_by_whom(), reason=reason, verdict=verdict
+    )
 
 
 def _prune(options: argparse.Namespace) -> dict[str, Any]:
@@ -172,7 +177,11 @@ def _known(model: str) -> str:
 
 
 def _by_whom() -> str:
-    return f"command line, {getpass.getuser()}, {datetime.now(UTC).isoformat(timespec='seconds')}"
+    try:
+        person = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        person = f"user {os.getuid()}"
+    return f"command line, {person}, {datetime.now(UTC).isoformat(timespec='seconds')}"
 
 
 def _print_table(lines: Sequence[dict[str, Any]]) -> None:
@@ -196,4 +205,5 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
+    start_command()
     raise SystemExit(main())

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 5  # for one answer of Slack's; a webhook answers in well under a second
 DEADLINE_S = 10  # for the whole exchange, however slowly the bytes come
 MAX_ERROR_CHARACTERS = 1500  # Slack cuts a message at 40,000; people stop reading far earlier
+TROPHY = ":trophy: *{}* has a new champion:"
 SETUP = (
     "To receive these in Slack, create an incoming webhook and put its address into .env: "
     'AIRFLOW_CONN_SLACK_WEBHOOK={"conn_type": "slackwebhook", "password": "<the webhook\'s URL>"}'
@@ -54,8 +55,9 @@ def notify_promotion(context: Mapping[str, Any], *, connection: str = "slack_web
     before, after = (
         "none" if value is None else f"{value:.4f}" for value in (result["before"], result["after"])
     )
+    title = ":leftwards_arrow_with_hook: *{}* is rolled back to" if result.get("rolled_back") else TROPHY
     lines = [
-        f":trophy: *{_escape(result['model'])}* has a new champion: `{_escape(result['version'])}`",
+        f"{title.format(_escape(result['model']))} `{_escape(result['version'])}`",
         f"previous: `{_escape(str(result['previous'] or 'none'))}`",
         f"{_escape(result['metric'])}: {before} → {after} ({_escape(result['reason'])})",
         f"<{instance.log_url}|Open the log>",

@@ -7,7 +7,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from callables._airflow import fail
+from callables._airflow import fail, skip
 from callables._dataset import fingerprint, read_holdout, split_holdout
 from callables._model_store import ModelStore, ModelStoreError
 from callables._run import parse_flag
@@ -105,13 +105,14 @@ def choose(*, verdict: str, better_task: str, otherwise_task: str) -> str:
 def promote(*, comparison: str, run_id: str) -> dict:
     """Make the compared challenger the champion; ``comparison`` is what ``compare`` returned, as JSON.
 
-    Returns both versions, the metric before and after, and the reason. A second call changes nothing.
+    Returns both versions, the metric before and after, and the reason. A second call changes nothing; it
+    skips if another version has become the champion since.
     """
     result = json.loads(comparison)
     store = ModelStore(result["model"])
     pointer = store.usable_pointer()
     back = pointer is not None and result["challenger"] == pointer["previous"]
-    store.promote(
+    pointer = store.promote(
         result["challenger"],
         expect=result["champion"],
         run_id=run_id,
@@ -119,10 +120,13 @@ def promote(*, comparison: str, run_id: str) -> dict:
         verdict="rolled back" if back else "promoted",
         details=_numbers(result),
     )
+    if pointer["version"] != result["challenger"]:
+        skip(f"{pointer['version']} has become the champion since, and stays")
     return {
         "model": result["model"],
         "version": result["challenger"],
-        "previous": result["champion"],
+        "previous": pointer["previous"],
+        "rolled_back": back,
         "metric": result["metric"],
         "before": result["champion_score"],
         "after": result["challenger_score"],
@@ -205,8 +209,21 @@ class _Pair:
         data, rows = self.rows()
         self.rows_on_record = {"rows": len(rows), "fingerprint": fingerprint(rows, data.row_id)}
         log.info("scoring anew on %d rows that neither was trained on", len(rows))
-        for key in self.records:
-            found[key] = measure(self.model(key), rows[data.features], rows[data.target], self.policy.metrics)
+        for key, record in self.records.items():
+            try:
+                model = self.model(key)
+            except ModelStoreError as error:
+                if key == "challenger":
+                    raise
+                log.error("the champion cannot be compared: %s", error)
+                continue
+            try:
+                found[key] = measure(model, rows[data.features], rows[data.target], self.policy.metrics)
+            except ValueError as error:
+                raise ValueError(
+                    f"the {key} {record['version']} cannot be scored on these rows: {error}; if they are "
+                    "what you want, promote by hand with a version"
+                ) from None
         return found
 
     def rows(self) -> tuple[Dataset, pd.DataFrame]:

@@ -15,6 +15,7 @@ from typing import Literal, NoReturn
 from callables import _kma, _weather_csv, _weather_raw
 from callables._airflow import UnfitConnectionError, fail, fail_as_told, skip
 from callables._districts import District, read_districts
+from callables._env import start_command
 from callables._files import output_path, relative_to_project, remove_leftovers
 from callables._run import parse_time
 from callables._weather_ask import Budget, Cell, Failure, Source, find_source
@@ -290,4 +291,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    start_command()
     raise SystemExit(main())

@@ -24,6 +24,8 @@ import psutil
 import requests
 from filelock import FileLock, Timeout
 
+from callables import _env
+
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".airflow"
 START_TIMEOUT_S = 240
@@ -52,27 +54,11 @@ class LocalError(Exception):
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the ``NAME=value`` lines of a file; quotes around a value are taken off."""
-    settings: dict[str, str] = {}
-    if not path.exists():
-        return settings
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        text = line.strip().removeprefix("export ")
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            # The line itself is not shown: it may be a secret.
-            raise LocalError(f"{path.name}:{number}: not of the form NAME=value")
-        settings[name.strip()] = _unquote(value.strip())
-    return settings
-
-
-def _unquote(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
-    # JSON may have a # of its own; a plain value ends where a comment starts.
-    return value if value.startswith("{") else value.partition(" #")[0].rstrip()
+    """Return the settings in a file; LocalError for a line that is none."""
+    try:
+        return _env.read_env_file(path)
+    except ValueError as error:
+        raise LocalError(str(error)) from None
 
 
 def project_settings(say: Say) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -283,6 +284,49 @@ def test_a_prune_that_meets_a_promotion_leaves_a_champion_that_is_whole(
     assert (loaded.version, loaded.problem) == (versions[-1] if told else versions[0], "")
     assert set(store.versions()) >= {loaded.version, versions[-1]}
     assert not list(store.root.glob("versions/*/being-pruned"))
+
+
+@in_one_step
+def test_runs_that_make_the_same_model_in_one_second_keep_a_version_each(store: ModelStore) -> None:
+    made: dict[str, str] = {}
+
+    def work(number: int) -> None:
+        made[f"run {number}"] = save(ModelStore("digits"), "the same", f"run {number}")
+
+    together([lambda number=number: work(number) for number in range(4)])
+    assert sorted(made.values()) == store.versions()
+    assert {store.metadata(version)["run_id"]: version for version in store.versions()} == made
+
+
+def test_a_promotion_killed_before_its_line_has_it_though_another_follows(store: ModelStore) -> None:
+    first, second = two_champions(store)
+    third = save(store, "third", "c", hour=3)
+    path = store.root / "history.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])  # the second line was never written
+    store.promote(third, expect=second, run_id="c", reason="")
+    assert [line["version"] for line in store.history()] == [first, second, third]
+
+
+@pytest.mark.parametrize("place", ["disk"], indirect=True)
+def test_a_prune_that_was_killed_leaves_a_line_for_each_version_it_removed(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = [save(store, number, f"run {number}", hour=number) for number in range(4)]
+    remove, removed = shutil.rmtree, []
+
+    def killed_at_the_second(path: Path, **more: object) -> None:
+        removed.append(path)
+        if len(removed) == 2:
+            raise KeyboardInterrupt
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        store.prune(1, run_id="c")
+    monkeypatch.undo()
+    store.prune(1, run_id="d")
+    assert store.versions() == versions[3:]
+    assert [line["version"] for line in store.history()] == versions[:3]
 
 
 @in_one_step

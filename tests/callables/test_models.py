@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -103,6 +104,38 @@ def test_what_cannot_be_done_is_told_and_nothing_changes(
 def test_a_spoilt_record_is_in_the_list_with_its_problem(output: Path, versions: list[str]) -> None:
     (ModelStore("digits").folder(versions[2]) / "metadata.json").write_bytes(b"{")
     assert "is spoilt" in models.overview("digits")[0]["problem"]
+
+
+def test_it_looks_where_airflow_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What .env says counts, as for `make up`; in a copy, as this one's .env is a person's."""
+    copy = tmp_path / "project"
+    shutil.copytree(PROJECT_ROOT / "callables", copy / "callables")
+    (copy / ".env").write_text(f"BATCH_OUTPUT={tmp_path}/elsewhere  # a comment\n", encoding="utf-8")
+    command = [sys.executable, "-m", "callables.models", "show", "digits"]
+    monkeypatch.delenv("BATCH_OUTPUT", raising=False)
+    found = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert found.stderr.endswith(
+        f"there is no model 'digits' in {tmp_path}/elsewhere/models; there are: none\n"
+    )
+    (copy / ".env").write_text("secret", encoding="utf-8")
+    found = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (1, ".env:1: not of the form NAME=value\n")
+
+
+def test_without_the_pointer_show_and_roll_back_go_by_the_history(
+    versions: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (ModelStore("digits").root / "champion.json").unlink()
+    assert json.loads(run(capsys, "show", "digits", "--json"))["version"] == versions[1]
+    assert json.loads(run(capsys, "rollback", "digits", "--json"))["version"] == versions[0]
+    assert ModelStore("digits").champion() is not None
+
+
+def test_promoting_the_champion_again_is_told(
+    versions: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert models.main(["promote", "digits", versions[1]]) == 0
+    assert f"{versions[1]} is the champion already" in capsys.readouterr().err
 
 
 def test_it_runs_as_a_module(output: Path) -> None:

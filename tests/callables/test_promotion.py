@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from trees import tree
 
 from callables import promotion, training
@@ -150,7 +150,7 @@ def test_a_version_named_by_hand_is_promoted_and_is_the_way_back(output: Path) -
     assert run(version=first)["reason"] == "chosen by hand"
     assert champion() == first
     assert ModelStore("digits").history()[-1]["verdict"] == "rolled back"
-    with pytest.raises(AirflowFailException, match=f"no version 'x'; the newest are: {first}, {second}"):
+    with pytest.raises(AirflowFailException, match=f"no version 'x'; the newest are: {second}, {first}"):
         decide(version="x")
 
 
@@ -261,6 +261,18 @@ def test_without_the_pointer_the_challenger_must_beat_whom_the_history_calls_cha
     pointer.unlink()
     assert run()["reason"] == f"{better} is the champion: champion.json, which was lost, is written anew"
     assert (champion(), json.loads(pointer.read_text())["previous"]) == (better, best)
+
+
+def test_a_promotion_cleared_after_a_rollback_is_skipped(output: Path) -> None:
+    first = add_version(0.9)
+    run()
+    add_version(0.95)
+    comparison = json.dumps(decide())
+    promotion.promote(comparison=comparison, run_id="cleared later")
+    run(roll_back=True)
+    with pytest.raises(AirflowSkipException, match=f"{first} has become the champion since, and stays"):
+        promotion.promote(comparison=comparison, run_id="cleared later")
+    assert champion() == first
 
 
 def test_a_champion_that_is_gone_is_replaced_by_a_model_that_keeps_the_floors(output: Path) -> None:
