@@ -523,7 +523,7 @@ class ModelStore:
         for version in versions:
             (self.folder(version) / BEING_PRUNED).write_bytes(b"")
         pointer = self.champion() or {}
-        promoted = {pointer.get("version"), pointer.get("previous")} & {*versions}
+        promoted = [v for v in versions if v in (pointer.get("version"), pointer.get("previous"))]
         for version in promoted:
             (self.folder(version) / BEING_PRUNED).unlink()
         return [version for version in versions if version not in promoted]

@@ -6,6 +6,7 @@ Beside them, ``drift/<date>.csv`` says how far the day's rows have moved from th
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -15,20 +16,28 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from callables import _drift
 from callables._csv import csv_bytes
 from callables._files import (
+    ChangedError,
     is_local,
+    locked,
     output_path,
     read_with_tag,
     remove_leftovers,
     safe_name,
+    seal,
+    tag_of,
+    unseal,
     write_atomic,
+    write_if_unchanged,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +61,7 @@ def _day(model: str, day: date) -> UPath:
     return output_path("predictions", model, f"date={day.isoformat()}")
 
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_DAY = re.compile(r"date=\d{4}-\d\d-\d\d")
 _SPECIAL = re.compile(r'[,"\r\n]')  # a value with one of these is quoted
 
 
@@ -110,19 +119,29 @@ class RunFile:
         """Add whole rows."""
         csv.writer(self._file, lineterminator="\n").writerows(rows)
 
-    def publish(self, *, written: Iterable[list[str]] = (), same_rows: bool = False) -> None:
+    def publish(
+        self,
+        *,
+        written: Iterable[list[str]] = (),
+        same_rows: bool = False,
+        first: Callable[[], None] = lambda: None,
+        tag: str | None = None,
+    ) -> None:
         """Put the file in its place, unless it says what is ``written``, but for when rows were scored.
 
         ``written`` are the rows that the run had before. Others in their place are told in the log; with
-        ``same_rows`` they raise ValueError, and what is written stays.
+        ``same_rows`` they raise ValueError, and what is written stays. ``first`` is called before the file is
+        there; what it raises keeps it away. With ``tag`` only the file of that tag is replaced, else
+        ChangedError.
         """
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        before = _compare(_rows_in(self._temporary), written)
-        if before == "same":
-            self._temporary.unlink()
-            return
+        try:
+            before = _compare(_rows_in(self._temporary), written)
+        except SpoiltError as error:
+            log.warning("%s; this run's rows are written anew", error)
+            before = "spoilt"
         if before == "other rows" and same_rows:
             raise ValueError(
                 f"{self.path.name}: this run has predicted other rows before; these stay, as nobody knows "
@@ -134,12 +153,25 @@ class RunFile:
                 'its own: "{{ dag.dag_id }}.{{ ti.task_id }}.{{ run_id }}"',
                 self.path.name,
             )
-        _place(self._temporary, self.path)
+        first()
+        if before == "same":
+            self._temporary.unlink()
+        else:
+            _place(self._temporary, self.path, tag)
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+
+class SpoiltError(ValueError):
+    """A file is not what this module has written."""
+
+
+def locked_for(model: str) -> AbstractContextManager[None]:
+    """Keep the other runs of a model out while files are put in their place, on local disk."""
+    return locked(output_path("predictions", model))
 
 
 def written_rows(model: str, day: date, run_id: str) -> Iterator[list[str]]:
@@ -150,14 +182,22 @@ def written_rows(model: str, day: date, run_id: str) -> Iterator[list[str]]:
         return
     closed = _closed(model, day)
     if closed.exists():
-        yield from (row for row in _rows_in(closed) if row and row[0] == run_id)
+        yield from (row for row in _rows_in(closed) if row[0] == run_id)
 
 
 def _rows_in(path: Path | UPath) -> Iterator[list[str]]:
-    with path.open("r", encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
-        next(lines, None)
-        yield from lines
+    """Yield the rows of a file; SpoiltError at the first that is none."""
+    try:
+        with path.open("r", encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            if next(lines, None) != list(COLUMNS):
+                raise SpoiltError(f"{path} is spoilt: its first line is not that of predictions")
+            for row in lines:
+                if len(row) != len(COLUMNS):
+                    raise SpoiltError(f"{path} is spoilt: line {lines.line_num} has {len(row)} fields")
+                yield row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SpoiltError(f"{path} is spoilt: {error}") from None
 
 
 def _compare(new: Iterable[list[str]], old: Iterable[list[str]]) -> str:
@@ -179,10 +219,13 @@ def _compare(new: Iterable[list[str]], old: Iterable[list[str]]) -> str:
     return found
 
 
-def _place(temporary: Path, path: UPath) -> None:
+def _place(temporary: Path, path: UPath, tag: str | None) -> None:
     """Move a complete temporary file to where it belongs, in one step."""
     if not is_local(path):
-        path.fs.put_file(str(temporary), path.path)
+        if tag is None:
+            path.fs.put_file(str(temporary), path.path)
+        else:
+            write_if_unchanged(path, temporary, tag)
         temporary.unlink()
         return
     temporary.chmod(0o644)
@@ -197,12 +240,11 @@ def _place(temporary: Path, path: UPath) -> None:
 def latest_rows(model: str, version: str, most: int) -> list[dict[str, str]]:
     """Return the newest rows that a version predicted, newest run first; none if it has none lately."""
     for day in reversed(_days(model)[-LOOK_BACK_DAYS:]):
-        found = [
-            dict(zip(COLUMNS, row, strict=True))
-            for path in _day(model, day).glob("*.csv")
-            for row in _rows_in(path)
-            if len(row) == len(COLUMNS) and row[2] == version
-        ]
+        found = []
+        for path in _day(model, day).glob("*.csv"):
+            with contextlib.suppress(SpoiltError, FileNotFoundError):  # not whole, or closed meanwhile
+                rows = (dict(zip(COLUMNS, row, strict=True)) for row in _rows_in(path))
+                found += [row for row in rows if row["model_version"] == version]
         if found:
             return sorted(found, key=lambda row: row["run_after"], reverse=True)[:most]
     return []
@@ -214,7 +256,7 @@ def latest_rows(model: str, version: str, most: int) -> list[dict[str, str]]:
 def write_counts(model: str, day: date, run_id: str, version: str, counts: dict[str, list[int]]) -> None:
     """Keep how many of a run's rows lie in each bin of each feature, until the day is closed."""
     folder = _counts_folder(model, day)
-    if run_id in _day_counts(folder)["runs"]:
+    if run_id in _day_counts(folder)[0]["runs"]:
         return
     path = folder / f"{safe_name(run_id)}.json"
     data = _compact({"run_id": run_id, "version": version, "counts": counts})
@@ -226,10 +268,16 @@ def _counts_folder(model: str, day: date) -> UPath:
     return output_path("predictions", model, "drift", f"date={day.isoformat()}")
 
 
-def _day_counts(folder: UPath) -> dict[str, Any]:
-    """Return the counts of a closed day: the runs that are in them, and by version and feature."""
+def _day_counts(folder: UPath) -> tuple[dict[str, Any], str]:
+    """Return the counts of a closed day (the runs that are in them, and by version and feature) and a tag."""
     path = folder / DAY_COUNTS
-    return json.loads(path.read_bytes()) if path.exists() else {"runs": [], "counts": {}}
+    data, tag = read_with_tag(path)
+    try:
+        found = unseal(data) if data is not None else {"runs": [], "counts": {}}
+        return {"runs": [*found["runs"]], "counts": {**found["counts"]}}, tag
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s is spoilt (%s); the day's drift goes without the runs that it had", path, error)
+        return {"runs": [], "counts": {}}, tag
 
 
 def _compact(value: Any) -> bytes:
@@ -245,7 +293,7 @@ def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> bool:
     files = [path for path in folder.glob("*.json") if path.name != DAY_COUNTS] if folder.exists() else []
     if not files:
         return False
-    known = _day_counts(folder)
+    known, tag = _day_counts(folder)
     for path in sorted(files, key=str):
         try:
             run = json.loads(path.read_bytes())
@@ -260,9 +308,7 @@ def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> bool:
         for name, counts in run["counts"].items():
             before = version.get(name, [0] * len(counts))
             version[name] = [old + new for old, new in zip(before, counts, strict=True)]
-    write_atomic(folder / DAY_COUNTS, _compact(known))
-    for path in files:
-        path.unlink(missing_ok=True)
+    write_if_unchanged(folder / DAY_COUNTS, seal(known), tag)
     lines = []
     for version, features in sorted(known["counts"].items()):
         shares = shares_of(version)
@@ -273,6 +319,8 @@ def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> bool:
             alarm = rows >= _drift.FEWEST_ROWS and value > _drift.ALARM_AT
             lines.append([day.isoformat(), version, name, rows, f"{value:.4f}", "yes" if alarm else "no"])
     write_atomic(_summary_path(model, day), csv_bytes(DRIFT_COLUMNS, lines))
+    for path in files:  # last: whatever a kill leaves undone is done by the next run
+        path.unlink(missing_ok=True)
     return True
 
 
@@ -304,19 +352,34 @@ def close_days(model: str, today: date, written: date, shares_of: SharesOf) -> l
     days = {*before[-LOOK_BACK_DAYS:], *([written] if _closed(model, written).exists() else [])}
     closed = []
     for day in sorted(days):
-        try:
-            if _close(model, day) | _summarise_drift(model, day, shares_of):
-                closed.append(day)
-        except Exception as error:  # the upkeep of another day must not fail this run
-            log.warning("the predictions of %s cannot be put into one file: %s", day, error)
+        done = [
+            _keep_up(model, day, task) for task in (_close, partial(_summarise_drift, shares_of=shares_of))
+        ]
+        closed += [day] if any(done) else []
     return closed
+
+
+def _keep_up(model: str, day: date, task: Callable[[str, date], bool]) -> bool:
+    """Do one part of a day's upkeep, which must never fail a run of another day."""
+    try:
+        with locked_for(model):
+            return task(model, day)
+    except ChangedError:
+        log.info("another run is closing %s", day)
+    except Exception as error:
+        log.warning("the predictions of %s cannot be closed: %s", day, error)
+    return False
 
 
 def _days(model: str) -> list[date]:
     """Return the days that have predictions, oldest first."""
     root = output_path("predictions", model)
-    names = (path.name.removeprefix("date=") for path in root.iterdir()) if root.exists() else ()
-    return sorted(date.fromisoformat(name) for name in names if _DAY.fullmatch(name))
+    days = []
+    for path in root.iterdir() if root.exists() else ():
+        with contextlib.suppress(ValueError):  # another folder
+            name = path.name
+            days += [date.fromisoformat(name.removeprefix("date="))] if _DAY.fullmatch(name) else []
+    return sorted(days)
 
 
 def place_of(model: str, day: date, run_id: str) -> UPath:
@@ -335,28 +398,29 @@ def _close(model: str, day: date) -> bool:
     parts: list[tuple[tuple[str, str], Path | UPath | list[list[str]]]] = []
     tags = {}
     for path in files:
-        tags[path] = read_with_tag(path)[1]
+        tag = tag_of(path)
         try:
-            head = next(_rows_in(path), None)
-            if head is not None:
-                parts.append(((head[1], head[0]), path))
-        except (ValueError, IndexError) as error:
-            log.warning("%s is no file of predictions (%s); it stays as it is", path, error)
-            del tags[path]
-    runs = {run for (_, run), _ in parts}
-    parts += [(key, rows) for key, rows in _runs_in(target).items() if key[1] not in runs]
+            heads = [(row[1], row[0]) for row in _rows_in(path)]
+        except SpoiltError as error:
+            log.warning("%s; it stays as it is: clear its run", error)
+            continue
+        parts += [(head, path) for head in heads[:1]]
+        tags[path] = tag
     if not tags:
         return False
+    before = tag_of(target)
+    runs = {run for (_, run), _ in parts}
+    parts += [(key, rows) for key, rows in _runs_in(target).items() if key[1] not in runs]
     collected = RunFile(target)
     try:
         # In the order of their time, so that the same runs give the same file however often it is made.
         for _, part in sorted(parts, key=lambda one: one[0]):
             collected.add_rows(part if isinstance(part, list) else _rows_in(part))
-        collected.publish()
+        collected.publish(tag=before)
     finally:
         collected.discard()
     for path, tag in tags.items():
-        if read_with_tag(path)[1] == tag:  # a run that was cleared meanwhile has written it anew
+        if tag_of(path) == tag:  # a run that was cleared meanwhile has written it anew
             path.unlink(missing_ok=True)
     return True
 
@@ -365,6 +429,5 @@ def _runs_in(path: UPath) -> dict[tuple[str, str], list[list[str]]]:
     """Return the rows of a closed day by run: (run_after, run_id) → rows."""
     found: dict[tuple[str, str], list[list[str]]] = {}
     for row in _rows_in(path) if path.exists() else []:
-        if len(row) == len(COLUMNS):
-            found.setdefault((row[1], row[0]), []).append(row)
+        found.setdefault((row[1], row[0]), []).append(row)
     return found

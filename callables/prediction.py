@@ -14,13 +14,13 @@ from callables import _prediction_files
 from callables._airflow import skip
 from callables._files import (
     ChangedError,
-    output_path,
     read_with_tag,
     relative_to_project,
     to_json,
     write_if_unchanged,
 )
 from callables._model_store import Loaded, ModelStore, ModelStoreError
+from callables._new_rows import Progress, inside
 from callables._row_source import CHUNK_ROWS, RowSource
 from callables._run import parse_time, seed_of
 
@@ -29,12 +29,10 @@ if TYPE_CHECKING:
     from datetime import date
 
     import pandas as pd
-    from upath import UPath
 
 log = logging.getLogger(__name__)
 
 COLUMNS = _prediction_files.COLUMNS
-RUNS_REMEMBERED = 10_000  # of `rows: new`, so that a cleared run predicts the same rows again
 ROWS_SHOWN = 5
 RANGE_SLACK = 0.1  # of the training range, beyond which a value is counted
 
@@ -50,12 +48,14 @@ def draw_rows(
     row_id: str | None = None,
     new_by: str | None = None,
     model: str | None = None,
+    progress: str = "progress",
 ) -> dict:
     """Choose the rows that this run is to predict; the same ``run_id`` chooses the same ones again.
 
     Of ``dataset`` (a CSV) or ``sql`` through the Airflow ``connection``: ``rows: random`` draws ``count``
     different ones (a number in place of ``random`` draws so many), ``all`` takes all, and ``new`` those
-    whose column ``new_by``, which only grows, is greater than in any earlier run for ``model``. Returns the
+    whose column ``new_by``, which only grows, is greater than in any earlier run for ``model``; two tasks
+    that draw new rows of different sources for one model need a ``progress`` of two names. Returns the
     choice, for ``predict_rows``; skips when nothing is new. Raises ValueError when there are fewer rows than
     asked for.
     """
@@ -65,7 +65,7 @@ def draw_rows(
     if rows == "new":
         if not new_by or not model:
             raise ValueError("rows is 'new': name the column that grows in `new_by`, and the `model`")
-        return _choose_new(source, new_by, ModelStore(model).name, run_id)
+        return Progress(ModelStore(model).name, progress).choose(source, new_by, run_id)
     if isinstance(rows, str) and rows != "random":
         raise ValueError(f"rows is {rows!r}; it must be random, new, all or a number")
     drawn = _draw(source, count if rows == "random" else int(rows), seed_of(run_id))
@@ -99,68 +99,6 @@ def _draw(source: RowSource, count: int, seed: int) -> list[str]:
     if not 0 < count <= total:
         raise ValueError(f"cannot draw {count} rows from {source.name}, which has {total}; correct `rows`")
     return [row for _, row in sorted(kept, reverse=True)]
-
-
-def _choose_new(source: RowSource, new_by: str, model: str, run_id: str) -> dict:
-    progress, _ = _progress(model)
-    if run_id in progress["runs"]:
-        after, until = progress["runs"][run_id]
-        return {"rows": "new", "new_by": new_by, "after": after, "until": until}
-    after, until, count = progress["until"], None, 0
-    for frame in source.chunks():
-        if new_by not in frame.columns:
-            raise ValueError(f"{source.name} has no column {new_by!r} for `new_by`")
-        values = _comparable(frame[new_by], new_by, after if until is None else until)
-        fresh = values if after is None else values[values > after]
-        if len(fresh):
-            count += len(fresh)
-            greatest = fresh.max()
-            greatest = greatest.item() if hasattr(greatest, "item") else greatest
-            until = greatest if until is None else max(until, greatest)
-    if until is None:
-        skip(f"nothing new in {source.name}: no {new_by} is greater than {after!r}")
-    log.info("%d rows are new, by %s up to %s", count, new_by, until)
-    return {"rows": "new", "new_by": new_by, "after": after, "until": until}
-
-
-def _comparable(column: pd.Series, name: str, other: Any) -> pd.Series:
-    """Return a column's values, to be compared with each other and with ``other``, one of an earlier chunk.
-
-    Raises ValueError where one is empty, and where there are numbers as well as texts.
-    """
-    if column.isna().any():
-        raise ValueError(
-            f"column {name!r}, by which rows are new, is empty in {int(column.isna().sum())} rows"
-        )
-    # Whole numbers above 2⁶⁴ are Python's, in a column of objects.
-    numbers = column.dtype.kind in "iuf" or all(isinstance(value, int) for value in column)
-    if other is not None and len(column) and isinstance(other, str) == numbers:
-        raise ValueError(
-            f"column {name!r}, by which rows are new, has numbers and texts, {column.iloc[0]!r} and "
-            f"{other!r} say: they have no order; make them one or the other"
-        )
-    if numbers:
-        return column
-    # Times as ISO 8601 each by itself: what pandas makes of a column depends on its other values.
-    return column.map(lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
-
-
-def _progress_path(model: str) -> UPath:
-    return output_path("predictions", model, "progress.json")
-
-
-def _progress(model: str) -> tuple[dict[str, Any], str]:
-    data, tag = read_with_tag(_progress_path(model))
-    if data is None:
-        return {"until": None, "runs": {}}, tag
-    try:
-        progress = json.loads(data)
-        return {"until": progress["until"], "runs": dict(progress["runs"])}, tag
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"{relative_to_project(_progress_path(model))} is spoilt: up to where rows are predicted stood "
-            'there; write {"until": <the greatest value predicted>, "runs": {}} into it'
-        ) from None
 
 
 def predict_rows(
@@ -202,9 +140,9 @@ def predict_rows(
     day = moment.astimezone(ZoneInfo(timezone)).date()
     path = _prediction_files.path_of(model, day, run_id)
     predictor = _Predictor(found, store.metadata(found.version)["features"], source)
-    same_rows = False
-    if chosen["rows"] == "new":
-        same_rows = run_id not in _check_still_new(model, run_id, chosen)["runs"]
+    progress = Progress(model, chosen["progress"]) if chosen["rows"] == "new" else None
+    if progress:
+        progress.knows(run_id, chosen)  # before the time is spent
     file = _prediction_files.RunFile(path)
     now = datetime.now(UTC)
     told = _prediction_files.Told(
@@ -215,15 +153,22 @@ def predict_rows(
             file.add(told, *predictor.predict(frame))
         if chosen["rows"] == "random" and file.rows != len(chosen["row_ids"]):
             raise ValueError(f"{source.name} has {file.rows} of the {len(chosen['row_ids'])} rows drawn")
-        written = _prediction_files.written_rows(model, day, run_id)
-        file.publish(written=written, same_rows=same_rows)
+        with _prediction_files.locked_for(model):
+            written = _prediction_files.written_rows(model, day, run_id)
+            if progress is None:
+                file.publish(written=written)
+            else:
+                # First the claim: of two runs with the same rows, only one gets beyond it.
+                file.publish(
+                    written=written,
+                    same_rows=not progress.knows(run_id, chosen),
+                    first=lambda: progress.claim(run_id, chosen),
+                )
     finally:
         file.discard()
     for text in predictor.warnings():
         log.warning("%s", text)
     _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
-    if chosen["rows"] == "new":
-        _remember(model, run_id, chosen)
     today = now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
     _close_days(store, day, today.date())
     _draw_latest(store, found.version, today)
@@ -279,9 +224,7 @@ def _chosen(
         return
     for frame in source.chunks(texts, chunk_rows):
         if chosen["rows"] == "new":
-            values = _comparable(frame[chosen["new_by"]], chosen["new_by"], chosen["until"])
-            inside = values <= chosen["until"]
-            frame = frame[inside if chosen["after"] is None else inside & (values > chosen["after"])]
+            frame = frame[inside(frame, chosen)]
         if len(frame):
             yield frame
 
@@ -376,35 +319,6 @@ def _as_texts(column: pd.Series) -> pd.Series:
 
 def _is_number(feature: dict[str, Any]) -> bool:
     return feature["dtype"].startswith(("int", "uint", "float", "bool"))
-
-
-def _check_still_new(model: str, run_id: str, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Return the progress; ValueError if another run has predicted the chosen rows meanwhile."""
-    progress, _ = _progress(model)
-    if run_id not in progress["runs"] and progress["until"] != chosen["after"]:
-        raise ValueError(
-            f"another run has predicted up to {progress['until']!r} meanwhile; clear draw_rows to choose anew"
-        )
-    return progress
-
-
-def _remember(model: str, run_id: str, chosen: dict[str, Any]) -> None:
-    """Note up to where rows are predicted; ValueError if another run has noted something else meanwhile."""
-    _, tag = _progress(model)
-    progress = _check_still_new(model, run_id, chosen)
-    if run_id in progress["runs"]:
-        return
-    runs = {**progress["runs"], run_id: [chosen["after"], chosen["until"]]}
-    kept = dict(list(runs.items())[-RUNS_REMEMBERED:])
-    try:
-        write_if_unchanged(_progress_path(model), _ordered({"until": chosen["until"], "runs": kept}), tag)
-    except ChangedError:
-        raise ValueError("another run has predicted new rows meanwhile; clear draw_rows") from None
-
-
-def _ordered(value: dict[str, Any]) -> bytes:
-    """Return JSON that keeps the order of runs: the oldest are forgotten first."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _warn_once(store: ModelStore, found: Loaded, slack: str) -> None:

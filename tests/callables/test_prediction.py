@@ -28,7 +28,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from trees import tree
 
-from callables import _drift, _estimators, _prediction_files, prediction, promotion, training
+from callables import _drift, _estimators, _new_rows, _prediction_files, prediction, promotion, training
 from callables._files import PROJECT_ROOT
 from callables._model_store import ModelStore
 
@@ -252,6 +252,64 @@ def test_a_run_may_have_any_name(champion: str, output: Path) -> None:
     assert len(closed.read_text().splitlines()) == 1 + 5 * 5
 
 
+HEAD = ",".join(_prediction_files.COLUMNS) + "\n"
+
+
+@pytest.mark.parametrize("content", ["", "x\n", HEAD + "a,b\n", HEAD + "\n", HEAD + "\udcff\n"])
+def test_a_runs_spoilt_file_is_written_anew(
+    champion: str, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = Path(predict()["file"])
+    before = [row.rpartition(",")[0] for row in path.read_text(encoding="utf-8").splitlines()]
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    predict()
+    assert [row.rpartition(",")[0] for row in path.read_text(encoding="utf-8").splitlines()] == before
+    assert f"{path} is spoilt" in caplog.text
+
+
+def test_a_closed_day_that_is_cut_is_not_rewritten_as_if_it_were_whole(
+    champion: str, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict(**at(1))
+    predict(**at(0))
+    (closed,) = (output / "predictions" / "digits").glob("date=*/day=*.csv")
+    cut = closed.read_bytes()[:-30]
+    closed.write_bytes(cut)
+    late = Path(predict(**at(1, 5))["file"])
+    assert "is spoilt: line 6" in caplog.text
+    assert closed.read_bytes() == cut
+    assert len(late.read_text(encoding="utf-8").splitlines()) == 6
+
+
+def test_what_is_spoilt_or_strange_beside_the_predictions_fails_no_run(
+    champion: str, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = output / "predictions" / "digits"
+    (folder / "date=2026-02-30").mkdir(parents=True)
+    predict(**at(1))
+    predict(**at(0))
+    (counts,) = folder.glob("drift/date=*/all=runs.json")
+    counts.write_bytes(counts.read_bytes()[:-5])
+    assert predict(**at(1, 5))["rows"] == 5
+    assert "all=runs.json is spoilt" in caplog.text
+
+
+def test_the_drift_of_a_day_comes_though_a_kill_came_between_its_files(champion: str, output: Path) -> None:
+    predict(**at(1))
+    predict(**at(0))
+    (summary,) = (output / "predictions" / "digits" / "drift").glob("*.csv")
+    counts = output / "predictions" / "digits" / "drift" / f"date={summary.stem}"
+    whole = summary.read_bytes()
+    summary.unlink()
+    # As the kill leaves it: counted, and the run's own file still there.
+    _prediction_files.write_atomic(counts / "all=runs.json", (counts / "all=runs.json").read_bytes())
+    run = {"run_id": at(1)["run_id"], "version": champion, "counts": {}}
+    (counts / "left.json").write_text(json.dumps(run), encoding="utf-8")
+    predict(**at(0, 5))
+    assert summary.read_bytes() == whole
+    assert [path.name for path in counts.iterdir()] == ["all=runs.json"]
+
+
 @pytest.mark.parametrize("content", [b"a\nb\n", b"\xff\xfe\x00", b""])
 def test_a_spoilt_file_of_another_day_fails_no_run(champion: str, output: Path, content: bytes) -> None:
     predict(**at(1))
@@ -333,7 +391,7 @@ def test_a_run_of_new_rows_that_failed_leaves_them_to_the_next(champion: str, tm
 def test_a_run_too_long_ago_to_be_remembered_keeps_what_it_predicted(
     champion: str, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "RUNS_REMEMBERED", 1)
+    monkeypatch.setattr(_new_rows, "RUNS_REMEMBERED", 1)
     new(tmp_path, 3, "a")
     new(tmp_path, 5, "b")
     before = tree(output)
@@ -355,6 +413,46 @@ def test_new_rows_are_told_by_whole_numbers_of_any_size(champion: str, tmp_path:
     assert up_to(2, "a") == ["0", "1"]
     assert up_to(5, "b") == ["2", "3", "4"]
     assert up_to(7, "c") == ["5", "6"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b'{"until": 999, "runs": []}', b'{"until": [1], "runs": []}', b'{"runs": null']
+)
+def test_a_note_of_progress_that_somebody_or_something_changed_is_told(
+    champion: str, tmp_path: Path, output: Path, damage: bytes
+) -> None:
+    new(tmp_path, 3, "a")
+    path = output / "predictions" / "digits" / "progress.json"
+    changed = path.read_bytes().replace(b'"until": 2', b'"until": 9') if b"999" in damage else damage
+    path.write_bytes(changed)
+    with pytest.raises(ValueError, match=r"progress.json is spoilt: .* write \{"):
+        new(tmp_path, 5, "b")
+
+
+def test_two_sources_need_two_notes_of_progress(champion: str, tmp_path: Path) -> None:
+    new(tmp_path, 3, "a")
+    other = tmp_path / "other"
+    other.mkdir()
+    path = digits(other, lambda frame: frame.assign(number=range(len(frame))).head(2))
+    given = {"dataset": path, "row_id": "row_id", "rows": "new", "new_by": "number", "model": "digits"}
+    with pytest.raises(
+        ValueError, match=r"progress.json is about dataset .*rows.csv', by number, and this task"
+    ):
+        prediction.draw_rows(**given, run_id="b")
+    drawn = prediction.draw_rows(**given, run_id="b", progress="others")
+    assert chosen(drawn, dataset=path, run_id="b")["rows"] == 2
+
+
+def test_ids_that_are_whole_numbers_tell_what_is_new(champion: str, tmp_path: Path) -> None:
+    """As texts, 10 would come before 9."""
+
+    def up_to(until: int, run_id: str) -> int:
+        path = digits(tmp_path, lambda frame: frame.head(until))
+        given = {"dataset": path, "row_id": "row_id", "run_id": run_id}
+        drawn = prediction.draw_rows(**given, rows="new", new_by="row_id", model="digits")
+        return chosen(drawn, dataset=path, run_id=run_id)["rows"]
+
+    assert [up_to(until, f"run {until}") for until in (9, 12, 120)] == [9, 3, 108]
 
 
 def test_numbers_and_texts_have_no_order_by_which_rows_could_be_new(champion: str, tmp_path: Path) -> None:
