@@ -56,9 +56,15 @@ def read_rows(location: str, row_id: str | None, target: str | None = None) -> t
     # In a feature these mean "no value"; a target or an id may well be called None or NA.
     empty = {name: [""] if name in (row_id, target) else list(NO_VALUE) for name in columns}
     dtype = {row_id: str} if row_id else None
-    frame = pd.read_csv(
-        io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty, low_memory=False
-    )
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty, low_memory=False
+        )
+    except pd.errors.ParserError as error:
+        raise ValueError(f"dataset {location!r} is not a CSV: {error}") from None
+    for name in frame.columns[frame.dtypes.astype(str) == "object"]:
+        # True and False beside a gap, say: the text that prediction will read.
+        frame[name] = frame[name].map(str, na_action="ignore")
     if len(lines) == len(frame):
         frame.index = pd.Index(lines)
     if row_id is None:
@@ -75,7 +81,7 @@ def _check_shape(location: str, data: bytes) -> tuple[list[str], list[int]]:
     import csv
     import io
 
-    wrong, starts = [], []
+    wrong, starts, end = [], [], 0
     try:
         lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""))
         header = next(lines, [])
@@ -87,15 +93,22 @@ def _check_shape(location: str, data: bytes) -> tuple[list[str], list[int]]:
                     wrong.append((end + 1, len(row)))
             end = lines.line_num
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"dataset {location!r} is not a CSV in UTF-8: {error}") from error
+        place = f", from line {end + 1} on" if end else ""
+        raise ValueError(f"dataset {location!r} is not a CSV in UTF-8{place}: {error}{_QUOTE}") from None
     if not header:
-        raise ValueError(f"dataset {location!r} is not a CSV with a header line: it is empty")
+        blank = "its first line is blank" if starts else "it is empty"
+        raise ValueError(f"dataset {location!r} is not a CSV with a header line: {blank}")
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), "")):
+        raise ValueError(f"dataset {location!r} is separated by {other!r}; a CSV is by commas")
     if wrong:
         shown = ", ".join(f"line {number} has {count}" for number, count in wrong[:ROWS_SHOWN])
         raise ValueError(f"dataset {location!r} has {len(header)} columns, but {shown} fields")
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"dataset {location!r} has two columns named {', '.join(map(repr, twice))}")
     return header, starts
+
+
+_QUOTE = "; a quote that is never closed?"
 
 
 def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
@@ -120,6 +133,8 @@ def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
     ]
     if missing:
         return missing
+    if target == row_id:
+        return [f"`target` and `row_id` both name column {target!r}"]
     if len(frame.columns) < 3:
         return [f"no feature column beside {row_id!r} and {target!r}"]
     if frame.empty:
@@ -142,7 +157,7 @@ def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
     if len(twice):
         problems.append(f"row id {row_id!r} is not unique in {len(twice)} rows: {_lines(twice)}")
     if frame[target].nunique() == 1:
-        problems.append(f"target {target!r} has the one value {frame[target].iloc[0]!r} in all rows")
+        problems.append(f"target {target!r} has the one value {frame[target].tolist()[0]!r} in all rows")
     for name in frame.columns:
         if name not in (target, row_id):
             problems += _problems_of(frame[name])
@@ -171,9 +186,23 @@ def _infinite(column: pd.Series) -> str:
     return f"column {column.name!r} is infinite in {len(rows)} rows: {_lines(rows)}" if len(rows) else ""
 
 
-def check_classes(dataset: Dataset, folds: int) -> None:
-    """Check that each class of the target has a row for each fold; ValueError that names those without."""
+def check_numbers(dataset: Dataset, estimator: str) -> None:
+    """Check that a regression has numbers to learn; ValueError otherwise."""
     target = dataset.frame[dataset.target]
+    if target.dtype.kind not in "iufb":
+        raise ValueError(
+            f"dataset {dataset.location!r} cannot be used for training:\n- target {dataset.target!r} has "
+            f"texts, {target.iloc[0]!r} in line {target.index[0]} say, and {estimator} learns numbers"
+        )
+
+
+def check_classes(dataset: Dataset, folds: int, rows: pd.DataFrame | None = None) -> None:
+    """Check that each class of the target has a row for each fold; ValueError that names those without.
+
+    ``rows`` are those outside the holdout, where only these count.
+    """
+    where = "" if rows is None else " outside the holdout"
+    target = (dataset.frame if rows is None else rows)[dataset.target]
     counts = target.value_counts()
     if few := [value for value in counts.index if counts[value] < folds]:
         shown = ", ".join(
@@ -182,7 +211,8 @@ def check_classes(dataset: Dataset, folds: int) -> None:
         )
         raise ValueError(
             f"dataset {dataset.location!r} cannot be used for training:\n- each class of target "
-            f"{dataset.target!r} needs {folds} rows, one for each fold, and {len(few)} have fewer: {shown}"
+            f"{dataset.target!r} needs {folds} rows{where}, one for each fold, and {len(few)} have "
+            f"fewer: {shown}"
         )
 
 
@@ -199,13 +229,18 @@ def warnings(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[s
         yield f"the same value in all rows: {_names(constant)}"
     varied = features.drop(columns=constant)
     if twice := _repeated(varied):
-        yield f"the same values as an earlier column: {_names(twice)}"
+        shown = [f"{name!r} as {earlier!r}" for name, earlier in twice.items()]
+        yield f"the same values as in an earlier column: {_few(shown)}"
     for name in varied:
         empty = varied.index[varied[name].isna()]
         if len(empty):
             yield f"column {name!r} is empty in {len(empty)} rows: {_lines(empty)}"
+    if gone := [feature["name"] for feature in known or [] if feature["name"] not in features]:
+        every = " (all of them: is `model` right?)" if known and len(gone) == len(known) else ""
+        yield f"no column for what the champion learnt from: {_names(gone)}{every}"
     for feature in known or []:
-        yield from _differences(features, feature)
+        if feature["name"] in features:
+            yield from _differences(features[feature["name"]], feature)
     if known is not None and (new := [name for name in features if name not in {f["name"] for f in known}]):
         yield f"the champion does not know: {_names(new)}"
 
@@ -228,27 +263,24 @@ def _padded(dataset: Dataset) -> str:
     )
 
 
-def _repeated(frame: pd.DataFrame) -> list[str]:
-    """Return the columns whose values are those of an earlier one."""
+def _repeated(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the columns whose values are those of an earlier one, with that one."""
     import pandas as pd
 
-    seen: set[str] = set()
-    repeated = []
+    seen: dict[str, str] = {}
+    repeated = {}
     for name in frame:
         digest = sha256(pd.util.hash_pandas_object(frame[name], index=False).to_numpy().tobytes())
         if digest in seen:
-            repeated.append(name)
-        seen.add(digest)
+            repeated[str(name)] = seen[digest]
+        else:
+            seen[digest] = str(name)
     return repeated
 
 
-def _differences(features: pd.DataFrame, known: dict[str, Any]) -> Iterator[str]:
+def _differences(column: pd.Series, known: dict[str, Any]) -> Iterator[str]:
     """Yield how a column differs from what the champion learnt from."""
     name = known["name"]
-    if name not in features:
-        yield f"no column {name!r}, which the champion learnt from"
-        return
-    column = features[name]
     if _is_number(str(column.dtype)) != _is_number(known["dtype"]):
         yield f"column {name!r} is {column.dtype}; the champion learnt from {known['dtype']}"
         return
@@ -269,13 +301,21 @@ def _is_number(dtype: str) -> bool:
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:ROWS_SHOWN])
-    return shown if len(names) <= ROWS_SHOWN else f"{shown} and {len(names) - ROWS_SHOWN} more"
+    return _few([repr(name) for name in names])
+
+
+def _few(texts: list[str]) -> str:
+    shown = ", ".join(texts[:ROWS_SHOWN])
+    return shown if len(texts) <= ROWS_SHOWN else f"{shown} and {len(texts) - ROWS_SHOWN} more"
 
 
 def _suggest(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"columns are {', '.join(names[:10])}"
+    return (
+        f"did you mean {close[0]!r}?"
+        if close
+        else f"columns are {', '.join(names[:10])}{', …' * (len(names) > 10)}"
+    )
 
 
 def _lines(index: pd.Index) -> str:
@@ -323,6 +363,14 @@ def _hash64(text: str) -> int:
 
 
 def fingerprint(frame: pd.DataFrame, row_id: str) -> str:
-    """Return the SHA-256 of a frame's values and column names; the same rows give it in any order."""
-    text = frame.sort_values(row_id).to_csv(index=False, lineterminator="\n")
+    """Return the SHA-256 of a frame's values and column names; the same rows give it in any order.
+
+    Whole numbers count as such in whatever type: one gap in another row makes a column one of fractions.
+    """
+    numbers = frame.select_dtypes("number").columns
+    text = (
+        frame.astype(dict.fromkeys(numbers, float))
+        .sort_values(row_id)
+        .to_csv(index=False, lineterminator="\n")
+    )
     return sha256(text.encode())

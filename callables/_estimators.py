@@ -54,11 +54,12 @@ def build_pipeline(frame: pd.DataFrame, estimator: str, parameters: dict, scaler
 
     numbers = list(frame.select_dtypes(["number", "bool"]).columns)
     texts = [name for name in frame.columns if name not in numbers]
-    number_steps = [SimpleImputer(strategy="median")]
+    # A column that is empty in all rows of a fold stays, and counts for nothing.
+    number_steps = [SimpleImputer(strategy="median", keep_empty_features=True)]
     if scaler:
         number_steps.append(resolve(scaler, "scaler")())
     text_steps = [
-        SimpleImputer(strategy="most_frequent"),
+        SimpleImputer(strategy="most_frequent", keep_empty_features=True),
         OneHotEncoder(handle_unknown="ignore", sparse_output=False),
     ]
     columns = ColumnTransformer(
@@ -82,7 +83,7 @@ def check_names(cls: type, path: str, given: dict, key: str) -> None:
     known = list(inspect.signature(cls).parameters)
     for name in given:
         if name not in known:
-            raise ValueError(f"{key}: {path} has no parameter {name!r}{_did_you_mean(name, known)}")
+            raise ValueError(f"{key}: {path} has no parameter {name!r}{_did_you_mean(str(name), known)}")
 
 
 def find_scorer(metric: str) -> tuple[Any, str]:

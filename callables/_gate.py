@@ -41,6 +41,8 @@ class Policy:
         for key in ("floors", "guardrails"):
             if not isinstance(getattr(self, key), dict):
                 raise ValueError(f"{key} is {getattr(self, key)!r}; it must be {{metric: number, …}}")
+            if named := [name for name in getattr(self, key) if not isinstance(name, str)]:
+                raise ValueError(f"{key} has {named[0]!r} for a metric; it must be a name, such as accuracy")
             numbers |= {f"{key}.{name}": value for name, value in getattr(self, key).items()}
         for name, number in numbers.items():
             if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):

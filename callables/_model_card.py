@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,8 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
 
 def _history(metadata: dict[str, Any], entries: list[dict[str, Any]]) -> str:
     """Draw the metric of all versions that were compared, and of this one, in the order they were made."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     metric, own = metadata["metric"], metadata["version"]
     values: dict[str, float] = {own: metadata["metrics"][metric]}
     for entry in entries[-MOST_ENTRIES:]:
@@ -142,11 +145,29 @@ def _history(metadata: dict[str, Any], entries: list[dict[str, Any]]) -> str:
     ring = {"s": 120, "facecolors": "none", "edgecolors": "#0969da", "zorder": 4, "label": "this one"}
     axes.scatter([order[own]], [values[own]], **ring)
     axes.set_ylabel(metric)
-    axes.set_xlabel("versions, oldest first")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("when each version was made (UTC)")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _made(list(order), place)))
     axes.legend(frameon=False, fontsize=8)
     better = "more is better" if find_scorer(metric)[1] == "maximize" else "less is better"
     return _section(f"{metric} of the versions that were compared ({better})", _svg(figure))
+
+
+def _made(versions: list[str], place: float) -> str:
+    """Return the month, day and time of the version at a place of the axis, where there is one."""
+    if place != int(place) or not 0 <= place < len(versions):
+        return ""
+    stamp = versions[int(place)]
+    return f"{stamp[4:6]}-{stamp[6:8]} {stamp[9:11]}:{stamp[11:13]}"
+
+
+def _shown(value: Any) -> str:
+    """Return a prediction as people read it: a text is one, too, as a file of predictions has it."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return f"{number:.5g}" if math.isfinite(number) and number != int(number) else str(value)
 
 
 def _errors(scored: pd.DataFrame, fitted: Any) -> str:
@@ -217,7 +238,10 @@ def _importance(fitted: Any, columns: list[str]) -> str:
         return ""
     names = columns
     if hasattr(fitted, "steps") and hasattr(fitted.steps[0][1], "get_feature_names_out"):
-        names = [str(name) for name in fitted[:-1].get_feature_names_out()]
+        try:
+            names = [str(name) for name in fitted[:-1].get_feature_names_out()]
+        except ValueError:  # a text's column and another of the same name: t with x, and t_x
+            return ""
     if len(names) != len(weights):
         return ""
     top = sorted(zip(weights.tolist(), names, strict=True), reverse=True)[:MOST_FEATURES][::-1]
@@ -231,14 +255,15 @@ def _importance(fitted: Any, columns: list[str]) -> str:
 def _latest(features: pd.DataFrame, rows: Sequence[Mapping[Any, Any]]) -> str:
     """Show rows with what was predicted; those whose features are a square of pixels as images."""
     side = round(len(features.columns) ** 0.5)
-    square = side * side == len(features.columns) and all(str(name).startswith("pixel_") for name in features)
+    numbers = all(kind.kind in "iuf" for kind in features.dtypes)
+    square = numbers and side**2 == len(features.columns) and all(n.startswith("pixel_") for n in features)
     shown = []
     for place, row in enumerate(rows):
-        caption = f"row {html.escape(str(row['row_id']))}: <b>{html.escape(str(row['prediction']))}</b>"
+        caption = f"row {html.escape(str(row['row_id']))}: <b>{html.escape(_shown(row['prediction']))}</b>"
         if row["probability"] not in (None, ""):
             caption += f" ({float(row['probability']):.2f})"
         if "actual" in row:
-            caption += f", actual {html.escape(str(row['actual']))}"
+            caption += f", actual {html.escape(_shown(row['actual']))}"
         pixels = features.iloc[place].to_numpy(dtype=float) if square else None
         picture = ""
         if pixels is not None and pixels.max() >= 0:  # a row that is no more has none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from upath import UPath
 
+ROW_NUMBER = "(row number)"  # unlike any column's name
 CHUNK_ROWS = 10_000
 BLOCK_BYTES = 1_000_000
 
@@ -43,7 +45,7 @@ class RowSource:
     @property
     def id_column(self) -> str:
         """The column of the row ids; without one in the CSV, the row's number from 0."""
-        return self.row_id or "row_number"
+        return self.row_id or ROW_NUMBER
 
     def chunks(self, texts: Iterable[str] = (), rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
         """Yield the rows, some thousand at a time, with the row ids as text.
@@ -55,7 +57,7 @@ class RowSource:
         with self._opened(set(texts), rows) as frames:
             for frame in frames:
                 if self.row_id is None:
-                    frame.insert(0, "row_number", [str(n) for n in range(number, number + len(frame))])
+                    frame.insert(0, ROW_NUMBER, [str(n) for n in range(number, number + len(frame))])
                 elif self.row_id not in frame.columns:
                     raise ValueError(f"{self.name} has no column {self.row_id!r} for `row_id`")
                 elif frame.columns.duplicated().any():
@@ -87,8 +89,11 @@ class RowSource:
             raise FileNotFoundError(
                 f"dataset {self.dataset!r} does not exist at {path}; correct `dataset` in the YAML"
             )
-        _check_shape(str(self.dataset), path)
         wrong = f"dataset {self.dataset!r} is not a CSV in UTF-8 with a header line"
+        try:
+            _check_shape(str(self.dataset), path)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{wrong}: {error}") from None
         options: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False}
         try:
             with path.open("rb") as file:
@@ -107,10 +112,10 @@ def _check_shape(name: str, path: UPath) -> None:
 
     pandas takes a field too many for an index, and fills those that are missing.
     """
-    import csv
-
     with path.open("rb") as file:
         first = file.readline().removeprefix(b"\xef\xbb\xbf")
+        if not first.strip():
+            raise ValueError(f"dataset {name!r} has no header line: its first line is blank, or it is empty")
         quoted = b'"' in first
         commas, number = first.count(b","), 1
         while not quoted and (lines := file.readlines(BLOCK_BYTES)):

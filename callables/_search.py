@@ -141,6 +141,14 @@ def _values(name: str, spec: Any) -> Any:
         return spec
     if isinstance(spec, dict) and set(spec) == {"distribution", "low", "high"}:
         kind, low, high = spec["distribution"], spec["low"], spec["high"]
+        for end, value in (("low", low), ("high", high)):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(
+                    f"search_space.{name}.{end} is {value!r}, which is no number; YAML takes 1.0e-2 and 0.01 "
+                    "for one, and 1e-2 for a text"
+                )
+        if kind == "loguniform" and low <= 0:
+            raise ValueError(f"search_space.{name}.low is {low}; loguniform needs more than 0")
         if kind in DISTRIBUTIONS and low < high:
             # scipy's uniform takes a width, the two others an upper end.
             return (

@@ -7,11 +7,12 @@ import heapq
 import json
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from zoneinfo import ZoneInfo
 
 from callables import _prediction_files
 from callables._airflow import skip
+from callables._dataset import NO_VALUE
 from callables._files import (
     ChangedError,
     read_with_tag,
@@ -137,7 +138,8 @@ def predict_rows(
     if found.problem:
         _warn_once(store, found, slack)
     moment = parse_time(run_after)
-    day = moment.astimezone(ZoneInfo(timezone)).date()
+    zone = _zone(timezone)
+    day = moment.astimezone(zone).date()
     path = _prediction_files.path_of(model, day, run_id)
     predictor = _Predictor(found, store.metadata(found.version)["features"], source)
     progress = Progress(model, chosen["progress"]) if chosen["rows"] == "new" else None
@@ -169,7 +171,7 @@ def predict_rows(
     for text in predictor.warnings():
         log.warning("%s", text)
     _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
-    today = now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     _close_days(store, day, today.date())
     _draw_latest(store, found.version, today)
     path = _prediction_files.place_of(model, day, run_id)
@@ -179,7 +181,15 @@ def predict_rows(
         "model_version": found.version,
         "rows": file.rows,
         "out_of_range": predictor.out_of_range,
+        "never_seen": predictor.never_seen,
     }
+
+
+def _zone(timezone: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(timezone)
+    except (KeyError, ValueError):
+        raise ValueError(f"timezone is {timezone!r}; it must be a name such as Asia/Seoul") from None
 
 
 def _close_days(store: ModelStore, day: date, today: date) -> None:
@@ -237,6 +247,8 @@ class _Predictor:
         self.names = [feature["name"] for feature in features]
         self.texts = [feature["name"] for feature in features if not _is_number(feature)]
         self.out_of_range: dict[str, int] = {}
+        self.never_seen: dict[str, int] = {}
+        self._unknown: dict[str, str] = {}  # one text of each column that has some
         self.empty: dict[str, int] = {}
         bins = {f["name"]: f["distribution"] for f in features if "distribution" in f}
         self._bins = bins
@@ -270,10 +282,13 @@ class _Predictor:
             if empty := int(column.isna().sum()):
                 self.empty[name] = self.empty.get(name, 0) + empty
             if not _is_number(feature):
+                self._count_never_seen(column, feature)
                 continue
             if column.dtype.kind not in "iufb" and not column.isna().all():
                 # Another row of the file may be the one with the text.
                 frame[name] = column = self._as_numbers(frame, name)
+            if column.dtype.kind == "f" and (endless := column.abs() == float("inf")).any():
+                self._refuse(frame, name, column[endless])
             low, high = feature.get("min"), feature.get("max")
             if low is None or high is None:
                 continue
@@ -286,17 +301,30 @@ class _Predictor:
         import pandas as pd
 
         column = frame[name]
+        if column.dtype.kind in "mM":  # a time is none, though pandas would count its nanoseconds
+            self._refuse(frame, name, column.dropna())
         numbers = pd.to_numeric(column, errors="coerce")
         texts = column[numbers.isna() & column.notna()]
-        if texts.empty:
-            return numbers
-        ids = frame.loc[texts.index, self._source.id_column]
+        if len(texts):
+            self._refuse(frame, name, texts)
+        return numbers
+
+    def _refuse(self, frame: pd.DataFrame, name: str, values: pd.Series) -> NoReturn:
+        ids = frame.loc[values.index, self._source.id_column]
         shown = ", ".join(
-            f"row {i} has {str(v)[:30]!r}" for i, v in list(zip(ids, texts, strict=True))[:ROWS_SHOWN]
+            f"row {i} has {str(v)[:30]!r}" for i, v in list(zip(ids, values, strict=True))[:ROWS_SHOWN]
         )
-        raise ValueError(
-            f"column {name!r} of {self._source.name} must be a number, but {shown or column.dtype}"
-        )
+        raise ValueError(f"column {name!r} of {self._source.name} must be a number, but {shown}")
+
+    def _count_never_seen(self, column: pd.Series, feature: dict[str, Any]) -> None:
+        """Count texts that no row in training had: the model takes them for nothing at all."""
+        if (known := feature.get("categories")) is None:
+            return
+        others = column[column.notna() & ~column.isin(known)]
+        if len(others):
+            name = feature["name"]
+            self.never_seen[name] = self.never_seen.get(name, 0) + len(others)
+            self._unknown.setdefault(name, str(others.iloc[0])[:30])
 
     def warnings(self) -> Iterator[str]:
         """Yield what is worth a look: features whose values lie beyond what was learnt from."""
@@ -308,13 +336,20 @@ class _Predictor:
         if self.out_of_range:
             shown = ", ".join(f"{name} in {count} rows" for name, count in sorted(self.out_of_range.items()))
             yield f"beyond the range that {self._loaded.version} learnt from: {shown}"
+        if self.never_seen:
+            shown = ", ".join(
+                f"{name} in {count} rows ({self._unknown[name]!r}, say)"
+                for name, count in sorted(self.never_seen.items())
+            )
+            yield f"texts that {self._loaded.version} has never seen: {shown}"
 
 
 def _as_texts(column: pd.Series) -> pd.Series:
     """Return a column as the texts that a CSV would have: a database may give numbers, and None for a gap."""
     if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")  # whole numbers beside a gap
-    return column.astype(object).map(lambda value: str(value), na_action="ignore").where(column.notna())
+    texts = column.astype(object).map(str, na_action="ignore")
+    return texts.where(column.notna() & ~texts.isin(NO_VALUE))
 
 
 def _is_number(feature: dict[str, Any]) -> bool:

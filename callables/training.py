@@ -14,6 +14,7 @@ from callables import _drift
 from callables._csv import csv_bytes
 from callables._dataset import (
     check_classes,
+    check_numbers,
     fingerprint,
     read_dataset,
     read_holdout,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOLDOUT_COLUMNS = ("row_id", "actual", "prediction", "probability")
+MOST_CATEGORIES = 1000  # of a text column, to be kept on record
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "joblib")
 
 
@@ -51,7 +53,9 @@ def check_dataset(
     meant otherwise. Raises FileNotFoundError or ValueError that lists every problem with column and line.
     """
     data = read_dataset(dataset, target, row_id)
-    if estimator and folds and _is_classifier(estimator):
+    if estimator and not _is_classifier(estimator):
+        check_numbers(data, estimator)
+    elif estimator and folds:
         check_classes(data, folds)
     champion = ModelStore(model).usable_pointer() if model else None
     known = _features_of(ModelStore(model), champion["version"]) if model and champion else None
@@ -134,6 +138,8 @@ def train_challenger(
 
     training, holdout = split_holdout(data, holdout_share, holdout_seed)
     pipeline = _estimators.build_pipeline(training[data.features], estimator, parameters or {}, scaler)
+    if search_space and _is_classifier(estimator):
+        check_classes(data, folds, training)
     log.info("training %s on %d rows, %d held out", estimator, len(training), len(holdout))
     found = search(
         pipeline,
@@ -206,7 +212,7 @@ def _describe_holdout(holdout: pd.DataFrame, row_id: str, share: float, seed: in
 def _for_json(value: Any) -> Any:
     """Return a value of YAML as JSON knows it: ``.inf``, which an estimator may well take, as a text."""
     if isinstance(value, dict):
-        return {name: _for_json(item) for name, item in value.items()}
+        return {str(name): _for_json(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_for_json(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
@@ -224,6 +230,8 @@ def _describe(features: pd.DataFrame) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"name": str(name), "dtype": str(column.dtype)}
         if column.dtype.kind in "iuf":
             entry |= {"min": _number(column.min()), "max": _number(column.max())}
+        elif column.dtype.kind != "b" and column.nunique() <= MOST_CATEGORIES:
+            entry["categories"] = sorted(str(value) for value in column.dropna().unique())
         entry["distribution"] = _drift.describe(column)
         described.append(entry)
     return described

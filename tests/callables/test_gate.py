@@ -79,6 +79,7 @@ def test_errors_are_judged_the_other_way_round(new: float, old: float) -> None:
         ({"confidence": 95}, "confidence is 95; it must be from 0.5 to below 1, such as 0.95"),
         ({"floors": {"accuracy": float("nan")}}, "floors.accuracy is nan; it must be a number"),
         ({"min_delta": "0.1"}, "min_delta is '0.1'; it must be a number"),
+        ({"floors": {1: 0.9}}, "floors has 1 for a metric; it must be a name, such as accuracy"),
         ({"floors": ["accuracy"]}, "floors is ['accuracy']; it must be {metric: number, …}"),
         ({"min_delta": -0.1}, "min_delta is -0.1; it must be 0 or more"),
         ({"guardrails": {"f1_macro": -1}}, "guardrails.f1_macro is -1; it must be 0 or more"),

@@ -223,9 +223,94 @@ def test_cells_that_are_empty_where_none_were_are_told(
     assert f"empty, though {champion} learnt from rows without a gap: pixel_7_7 in 1 rows" in caplog.text
 
 
+def small(tmp_path: Path, rows: list[str], name: str = "train.csv") -> dict[str, Any]:
+    """A CSV of id, flag, kind and y, as the source of a task."""
+    path = tmp_path / name
+    path.write_text("\n".join(["id,flag,kind,y", *rows]) + "\n", encoding="utf-8")
+    return {"dataset": str(path), "row_id": "id"}
+
+
+@pytest.fixture
+def small_champion(output: Path, tmp_path: Path) -> dict[str, Any]:
+    """A champion that learnt from True, False and gaps, and from the texts a and b; its rows."""
+    rows = [f"{i},{'' if i % 20 == 7 else i % 3 == 0},{'ab'[i % 2]},{int(i % 3 == 0)}" for i in range(200)]
+    source = small(tmp_path, rows)
+    settings = {"target": "y", "estimator": "sklearn.tree.DecisionTreeClassifier", "metric": "accuracy"}
+    version = training.train_challenger(**source, **settings, **RUN, model="digits")["version"]
+    ModelStore("digits").promote(version, expect=None, run_id="p", reason="")
+    return source
+
+
+def test_true_and_false_beside_gaps_mean_the_same_in_training_and_prediction(
+    small_champion: dict[str, Any],
+) -> None:
+    rows = rows_of(chosen({"rows": "all"}, **small_champion))
+    right = [row for row in rows if int(row["prediction"]) == (int(row["row_id"]) % 3 == 0)]
+    assert len(right) >= 190
+
+
+def test_texts_that_training_never_saw_are_told(
+    small_champion: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = small(tmp_path, ["1,True,a,1", "2,,ZZZ,1", "3,False, b,0", "4,yes,b,0"], "new.csv")
+    found = chosen({"rows": "all"}, **source)
+    assert found["never_seen"] == {"kind": 2, "flag": 1}
+    assert "has never seen: flag in 1 rows ('yes', say), kind in 2 rows ('ZZZ', say)" in caplog.text
+
+
+def test_an_empty_text_of_a_database_is_an_empty_cell_of_a_file(
+    small_champion: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "rows.db") as database:
+        database.execute("create table rows as select 1 id, '' flag, 'a' kind union select 2, null, 'a'")
+    monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/rows.db"}))
+    source = {"dataset": None, "sql": "select * from rows", "connection": "db", "row_id": "id"}
+    by_sql = rows_of(chosen({"rows": "all"}, **source, run_id="sql"))
+    by_file = rows_of(
+        chosen({"rows": "all"}, **small(tmp_path, ["1,,a,1", "2,,a,1"], "new.csv"), run_id="csv")
+    )
+    assert [row["prediction"] for row in by_sql] == [row["prediction"] for row in by_file]
+    assert {row["probability"] for row in by_sql} == {row["probability"] for row in by_file}
+
+
+@pytest.mark.parametrize(("value", "shown"), [("inf", "inf"), ("1e999", "inf")])
+def test_a_number_without_an_end_is_refused_with_its_row(
+    champion: str, tmp_path: Path, value: str, shown: str
+) -> None:
+    path = digits(tmp_path, lambda frame: frame.assign(pixel_3_3=["1", value] * 898 + ["1"]))
+    with pytest.raises(
+        ValueError, match=f"'pixel_3_3' of dataset .* must be a number, but row 1 has '{shown}'"
+    ):
+        chosen({"rows": "all"}, dataset=path)
+
+
+def test_a_file_in_another_encoding_or_with_an_open_quote_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for content in ("이름,x\n".encode("cp949"), b'id,x\n1,"' + b"x" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(
+            ValueError, match=r"dataset .*rows.csv' is not a CSV in UTF-8 with a header line: "
+        ):
+            prediction.draw_rows(dataset=str(path), run_id="a", rows=1)
+
+
+def test_a_column_may_be_called_row_number(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("row_number,x\n7,1\n8,2\n", encoding="utf-8")
+    assert sorted(prediction.draw_rows(dataset=str(path), run_id="a", rows=2)["row_ids"]) == ["0", "1"]
+
+
+def test_a_time_zone_that_is_none_is_told(champion: str) -> None:
+    with pytest.raises(ValueError, match="timezone is 'Asia/Soul'; it must be a name such as Asia/Seoul"):
+        predict(timezone="Asia/Soul")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("\nid,x1\na,5\n", "has no header line: its first line is blank"),
         ("id,x1,x2\na,5,5,\nb,-5,-5,\n", "has 3 columns, but line 2 has 4 fields"),
         ("id,x1,x2\na,5,5\nb,-5\n", "has 3 columns, but line 3 has 2 fields"),
         ('id,x1,x2\na,"5",5\n\n"b,c",-5\n', "has 3 columns, but line 4 has 2 fields"),

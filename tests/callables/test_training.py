@@ -58,6 +58,10 @@ def test_check_dataset_describes_digits() -> None:
         ("id,a,digit\n1,2,3\n1,2,4\n", "row id 'id' is not unique in 1 rows: line 3"),
         ("id,a,digit\n1,2,3\n2,2,3\n", "target 'digit' has the one value"),
         ("id,a,digit\n", "it has a header line and no rows"),
+        ("id;a;digit\n1;2;3\n", "is separated by ';'; a CSV is by commas"),
+        ("\nid,a,digit\n1,2,3\n", "is not a CSV with a header line: its first line is blank"),
+        ('id,a,digit\n1,2,3\n2,2,"4\n', "is not a CSV"),
+        ("id,a,digit\n1,2,3\n2,2,3\n3,4,3\n", "target 'digit' has the one value 3 in all rows"),
         ("id,digit\n1,2\n", "no feature column beside"),
         ("id,a,digit\n1,2,3.5\n2,3,inf\n", "column 'digit' is infinite in 1 rows: line 3"),
         ("id,a,digit\n1,2,3.5\n2,3,NaN\n", "target 'digit' has no number in 1 rows: line 3"),
@@ -94,6 +98,55 @@ def test_a_line_is_that_of_the_file_whatever_stands_before_it(tmp_path: Path) ->
         training.check_dataset(dataset=location, target="digit", row_id="id")
 
 
+def test_a_class_too_small_outside_the_holdout_is_told_before_the_search(
+    output: Path, tmp_path: Path
+) -> None:
+    rows = [f"{i},{i % 7},{'rare' if i in (4, 5, 6) else i % 2}" for i in range(40)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,kind", *rows]) + "\n")
+    given = {**SETTINGS, "dataset": location, "target": "kind", "row_id": "id", "holdout_share": 0.5}
+    message = (
+        "target 'kind' needs 3 rows outside the holdout, one for each fold, and 1 have fewer: 'rare' has"
+    )
+    with pytest.raises(ValueError, match=message):
+        training.train_challenger(**given)
+
+
+def test_a_target_that_is_the_row_id_is_told() -> None:
+    with pytest.raises(ValueError, match="`target` and `row_id` both name column 'digit'"):
+        training.check_dataset(dataset="data/digits.csv", target="digit", row_id="digit")
+
+
+def test_another_models_champion_is_told_in_one_line(output: Path, tmp_path: Path) -> None:
+    version = training.train_challenger(**SETTINGS)["version"]
+    ModelStore("digits").promote(version, expect=None, run_id="r", reason="")
+    found = training.check_dataset(dataset=houses(tmp_path), target="price", model="digits")["warnings"]
+    (line,) = [text for text in found if "champion learnt from" in text]
+    assert line.endswith("'pixel_0_4' and 59 more (all of them: is `model` right?)")
+
+
+def test_a_gap_in_a_row_that_is_not_held_out_leaves_the_holdout_the_same(
+    output: Path, tmp_path: Path
+) -> None:
+    rows = [f"{i},{i % 7},{i % 2}" for i in range(60)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,kind", *rows]) + "\n")
+    given = {**SETTINGS, "dataset": location, "target": "kind", "row_id": "id"}
+    version = training.train_challenger(**given)["version"]
+    before = Path(training.predict_holdout(model="digits", version=version)["file"]).read_bytes()
+    held_out = {line.split(",")[0] for line in before.decode().splitlines()[1:]}
+    other = next(i for i in range(60) if str(i) not in held_out)
+    rows[other] = f"{other},,{other % 2}"
+    write_csv(tmp_path / "rows.csv", "\n".join(["id,a,kind", *rows]) + "\n")
+    result = training.predict_holdout(model="digits", version=version)
+    assert Path(result["file"]).read_bytes() == before
+
+
+def test_a_column_that_is_empty_in_a_whole_fold_counts_for_nothing(output: Path, tmp_path: Path) -> None:
+    rows = [f"{i},{i % 2},{'x' if i == 0 else ''},,{i % 2}" for i in range(80)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,once,never,kind", *rows]) + "\n")
+    given = {**SETTINGS, "dataset": location, "target": "kind", "row_id": "id"}
+    assert training.train_challenger(**given)["metrics"]["accuracy"] == 1
+
+
 def test_codes_that_are_read_as_numbers_are_told(tmp_path: Path) -> None:
     rows = [f"{i},{i % 5},00{i % 2 + 1}" for i in range(20)]
     location = write_csv(tmp_path / "rows.csv", "\n".join(["id,a,code", *rows]) + "\n")
@@ -117,7 +170,11 @@ def test_each_class_needs_a_row_for_each_fold(tmp_path: Path) -> None:
     message = r"each class of target 'kind' needs 3 rows, one for each fold, and 1 have fewer: 'rare' has 1 \(line 6\)"
     with pytest.raises(ValueError, match=message):
         training.check_dataset(**given, estimator="sklearn.tree.DecisionTreeClassifier")
-    training.check_dataset(**given, estimator="sklearn.tree.DecisionTreeRegressor")
+    message = (
+        r"target 'kind' has texts, '0' in line 2 say, and sklearn.tree.DecisionTreeRegressor learns numbers"
+    )
+    with pytest.raises(ValueError, match=message):
+        training.check_dataset(**given, estimator="sklearn.tree.DecisionTreeRegressor")
 
 
 def test_what_may_be_meant_otherwise_is_a_warning(
@@ -132,7 +189,7 @@ def test_what_may_be_meant_otherwise_is_a_warning(
     found = training.check_dataset(**given)
     assert found["warnings"] == [
         "the same value in all rows: 'c'",
-        "the same values as an earlier column: 'b'",
+        "the same values as in an earlier column: 'b' as 'a'",
         "column 'd' is empty in 1 rows: line 5",
     ]
     assert "the same value in all rows: 'c'" in caplog.text
@@ -148,7 +205,7 @@ def test_what_may_be_meant_otherwise_is_a_warning(
     now = training.check_dataset(**given)["warnings"]
     assert "column 'a' lies outside 0 to 59, which the champion learnt from, in 1 rows: line 9" in now
     assert "column 'b' is str; the champion learnt from int64" in now
-    assert "no column 'c', which the champion learnt from" in now
+    assert "no column for what the champion learnt from: 'c'" in now
     assert "the champion does not know: 'new'" in now
 
 
@@ -298,6 +355,15 @@ def test_rows_sorted_by_the_target_are_searched_in_random_order(output: Path, tm
         ({"parameters": {"max_itr": 5}}, "has no parameter 'max_itr'; did you mean 'max_iter'?"),
         ({"search_space": {"c": [1]}}, "has no parameter 'c'"),
         ({"search_space": {"C": {"distribution": "normal", "low": 1, "high": 2}}}, "search_space.C is"),
+        (
+            {"search_space": {"C": {"distribution": "loguniform", "low": "1e-2", "high": 1}}},
+            "search_space.C.low is '1e-2', which is no number; YAML takes 1.0e-2 and 0.01 for one",
+        ),
+        (
+            {"search_space": {"C": {"distribution": "loguniform", "low": 0, "high": 1}}},
+            "search_space.C.low is 0; loguniform needs more than 0",
+        ),
+        ({"parameters": {1: 5}}, "has no parameter 1"),
         (
             {"estimator": "sklearn.ensemble.VotingClassifier", "parameters": {}},
             "cannot be made from `parameters`",
