@@ -53,6 +53,12 @@ def database_engine(conn_id: str) -> sqlalchemy.Engine:
             """The address, with the driver that this project installs."""
             found = self.connection
             options = {"charset": "utf8mb4"} if found.conn_type == "mysql" else {}
+            for name, value in found.extra_dejson.items():
+                if isinstance(value, dict | list):
+                    raise UnfitConnectionError(
+                        f"extra {name!r} of connection {conn_id!r} must be a plain value, as the driver takes "
+                        "it (ssl_ca with a file, say)"
+                    )
             return URL.create(
                 DRIVERS[found.conn_type],
                 username=found.login,

@@ -83,6 +83,13 @@ class ModelStore:
         self.name = name
         self.root: UPath = output_path("models", name)
 
+    @staticmethod
+    def names() -> list[str]:
+        """Return the names of all models that have a store."""
+        root = output_path("models")
+        found = (path.name for path in root.iterdir() if path.is_dir()) if root.exists() else ()
+        return sorted(name for name in found if safe_name(name) == name)
+
     # --- versions ---
 
     def folder(self, version: str) -> UPath:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callables._env import start_command
-from callables._files import output_path, safe_name
+from callables._files import output_path
 from callables._model_store import ModelStore, ModelStoreError
 
 
@@ -26,13 +26,6 @@ def prune(*, model: str, keep: int, run_id: str) -> dict:
     Returns the versions that were removed.
     """
     return {"model": model, "removed": ModelStore(model).prune(keep, run_id=run_id)}
-
-
-def names() -> list[str]:
-    """Return the names of all models that have a store."""
-    root = output_path("models")
-    found = (path.name for path in root.iterdir() if path.is_dir()) if root.exists() else ()
-    return sorted(name for name in found if safe_name(name) == name)
 
 
 def overview(model: str) -> list[dict[str, Any]]:
@@ -109,7 +102,7 @@ def _list(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.model:
         return overview(_known(options.model))
     found = []
-    for name in names():
+    for name in ModelStore.names():
         store = ModelStore(name)
         pointer = store.usable_pointer() or {}
         line = {"model": name, "versions": len(store.versions()), "champion": pointer.get("version")}
@@ -170,8 +163,8 @@ def _prune(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _known(model: str) -> str:
-    if model not in names():
-        known = ", ".join(names()) or "none"
+    if model not in ModelStore.names():
+        known = ", ".join(ModelStore.names()) or "none"
         raise ModelStoreError(f"there is no model {model!r} in {output_path('models')}; there are: {known}")
     return model
 

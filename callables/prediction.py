@@ -133,7 +133,8 @@ def predict_rows(
     found = store.load_champion()
     if found is None:
         skip(
-            f"model {model!r} has no champion yet: train_model makes a challenger, promote_model the champion"
+            f"model {model!r} has no champion yet: train_model makes a challenger, promote_model the "
+            f"champion (models: {', '.join(store.names()) or 'none'})"
         )
     if found.problem:
         _warn_once(store, found, slack)
@@ -154,7 +155,10 @@ def predict_rows(
         for frame in _chosen(source, chosen, predictor.texts, chunk_rows):
             file.add(told, *predictor.predict(frame))
         if chosen["rows"] == "random" and file.rows != len(chosen["row_ids"]):
-            raise ValueError(f"{source.name} has {file.rows} of the {len(chosen['row_ids'])} rows drawn")
+            raise ValueError(
+                f"{source.name} has {file.rows} of the {len(chosen['row_ids'])} rows drawn, "
+                f"{', '.join(chosen['row_ids'])}; clear draw_rows to draw anew"
+            )
         with _prediction_files.locked_for(model):
             written = _prediction_files.written_rows(model, day, run_id)
             if progress is None:

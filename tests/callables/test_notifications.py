@@ -63,6 +63,8 @@ def test_a_failure_tells_where_what_and_where_to_look(slack: Slack) -> None:
 def test_a_promotion_tells_both_versions_and_the_metric_before_and_after(slack: Slack) -> None:
     notifications.notify_promotion(context(result=PROMOTION))
     first = notifications.notify_promotion(context(result={**PROMOTION, "previous": None, "before": None}))
+    back = {**PROMOTION, "rolled_back": True, "reason": "rolled back by hand"}
+    notifications.notify_promotion(context(result=back))
     assert first is None
     assert slack.messages[0].splitlines()[:3] == [
         ":trophy: *digits* has a new champion: `new`",
@@ -70,6 +72,7 @@ def test_a_promotion_tells_both_versions_and_the_metric_before_and_after(slack: 
         "accuracy: 0.9000 → 0.9500 (better: accuracy 0.9 → 0.95)",
     ]
     assert "previous: `none`\naccuracy: none → 0.9500" in slack.messages[1]
+    assert slack.messages[2].startswith(":leftwards_arrow_with_hook: *digits* is rolled back to `new`\n")
 
 
 def test_a_failure_that_follows_from_one_that_was_told_is_told_once(

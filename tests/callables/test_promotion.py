@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from trees import tree
 
 from callables import promotion, training
+from callables._files import PROJECT_ROOT
 from callables._model_store import ModelStore, ModelStoreError
 
 HOUR = iter(range(10_000))
@@ -388,6 +389,35 @@ def test_the_verdict_does_not_depend_on_the_order_of_rows(output: Path, tmp_path
     first = decide(**asked)
     rows.sample(frac=1, random_state=1).to_csv(file, index=False)
     assert decide(**asked) == first
+
+
+def test_a_champion_that_cannot_be_loaded_holds_up_nobody_when_the_data_has_grown(
+    output: Path, tmp_path: Path
+) -> None:
+    text = (PROJECT_ROOT / "data" / "digits.csv").read_text(encoding="utf-8")
+    file = tmp_path / "digits.csv"
+    file.write_text("".join(text.splitlines(keepends=True)[:1500]), encoding="utf-8")
+    broken = train("a", dataset=str(file), estimator="sklearn.naive_bayes.GaussianNB")
+    run()
+    (ModelStore("digits").folder(broken) / "model.joblib").write_bytes(b"spoilt")
+    file.write_text(text, encoding="utf-8")
+    fresh = train("b", dataset=str(file), estimator="sklearn.naive_bayes.GaussianNB")
+    assert run()["reason"].startswith("the first model: accuracy")
+    assert champion() == fresh
+
+
+def test_a_champion_that_cannot_be_scored_is_named_with_the_way_out(output: Path, tmp_path: Path) -> None:
+    text = (PROJECT_ROOT / "data" / "digits.csv").read_text(encoding="utf-8")
+    file = tmp_path / "digits.csv"
+    file.write_text(text, encoding="utf-8")
+    first = train("a", dataset=str(file), estimator="sklearn.naive_bayes.GaussianNB")
+    run()
+    file.write_text(text.replace("pixel_3_3", "pixel_3x3", 1), encoding="utf-8")
+    train("b", dataset=str(file), estimator="sklearn.naive_bayes.GaussianNB")
+    with pytest.raises(
+        ValueError, match=f"the champion {first} cannot be scored on these rows: .*pixel_3_3.*by hand"
+    ):
+        decide()
 
 
 def test_a_champion_that_cannot_be_loaded_does_not_hold_up_a_better_one(output: Path) -> None:
