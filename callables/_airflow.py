@@ -56,8 +56,8 @@ def database_engine(conn_id: str) -> sqlalchemy.Engine:
             for name, value in found.extra_dejson.items():
                 if isinstance(value, dict | list):
                     raise UnfitConnectionError(
-                        f"extra {name!r} of connection {conn_id!r} must be a plain value, as the driver takes "
-                        "it (ssl_ca with a file, say)"
+                        f"extra {name!r} of connection {conn_id!r} must be a plain value, as the driver "
+                        "takes it (ssl_ca with a file, say)"
                     )
             return URL.create(
                 DRIVERS[found.conn_type],

@@ -127,7 +127,7 @@ def _problems(frame: pd.DataFrame, target: str, row_id: str) -> list[str]:
     import pandas as pd
 
     missing = [
-        f"no column {name!r} for `{key}`; {_suggest(name, list(frame.columns))}"
+        f"no column {name!r} for `{key}`; {suggest(name, list(frame.columns))}"
         for key, name in (("target", target), ("row_id", row_id))
         if name not in frame.columns
     ]
@@ -309,7 +309,8 @@ def _few(texts: list[str]) -> str:
     return shown if len(texts) <= ROWS_SHOWN else f"{shown} and {len(texts) - ROWS_SHOWN} more"
 
 
-def _suggest(name: str, names: list[str]) -> str:
+def suggest(name: str, names: list[str]) -> str:
+    """Return the name that may have been meant, or those there are."""
     close = difflib.get_close_matches(name, names, n=1)
     return (
         f"did you mean {close[0]!r}?"

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import inspect
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _make(path: str, parameters: dict) -> Any:
         raise ValueError(f"estimator {path!r} cannot be made from `parameters`: {error}") from error
 
 
-def check_names(cls: type, path: str, given: dict, key: str) -> None:
+def check_names(cls: type, path: str, given: Iterable[str], key: str) -> None:
     """Raise ValueError, with a suggestion, for a name in ``key:`` that is no parameter of the estimator."""
     known = list(inspect.signature(cls).parameters)
     for name in given:

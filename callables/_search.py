@@ -60,7 +60,7 @@ def search(
         return Found(pipeline)
     check_names(type(estimator), type(estimator).__name__, space, "search_space")
     drawn = ParameterSampler(
-        {name: _values(name, spec) for name, spec in space.items()}, candidates, random_state=seed
+        {name: values_of(name, spec) for name, spec in space.items()}, candidates, random_state=seed
     )
     scorer, direction = find_scorer(metric)
     # Shuffled: a file is often sorted by what is to be learnt.
@@ -134,7 +134,8 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _values(name: str, spec: Any) -> Any:
+def values_of(name: str, spec: Any) -> Any:
+    """Return what the sampler draws a setting from: a list or a distribution; ValueError if it is neither."""
     import scipy.stats
 
     if isinstance(spec, list) and spec:

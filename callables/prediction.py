@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from zoneinfo import ZoneInfo
 
-from callables import _prediction_files
+from callables import _prediction_files, _values
 from callables._airflow import skip
 from callables._dataset import NO_VALUE
 from callables._files import (
@@ -24,6 +24,7 @@ from callables._model_store import Loaded, ModelStore, ModelStoreError
 from callables._new_rows import Progress, inside
 from callables._row_source import CHUNK_ROWS, RowSource
 from callables._run import parse_time, seed_of
+from callables._values import checked_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ ROWS_SHOWN = 5
 RANGE_SLACK = 0.1  # of the training range, beyond which a value is counted
 
 
+@checked_by(_values.of_draw)
 def draw_rows(
     *,
     run_id: str,
@@ -102,6 +104,7 @@ def _draw(source: RowSource, count: int, seed: int) -> list[str]:
     return [row for _, row in sorted(kept, reverse=True)]
 
 
+@checked_by(_values.of_prediction)
 def predict_rows(
     *,
     model: str,

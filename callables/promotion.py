@@ -7,10 +7,12 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
+from callables import _values
 from callables._airflow import fail, skip
 from callables._dataset import fingerprint, read_holdout, split_holdout
 from callables._model_store import ModelStore, ModelStoreError
 from callables._run import parse_flag
+from callables._values import checked_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 FEWEST_ROWS = 30  # fewer say little about two models
 
 
+@checked_by(_values.of_comparison)
 def compare(
     *,
     model: str,

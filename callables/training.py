@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
-from callables import _drift
+from callables import _drift, _values
 from callables._csv import csv_bytes
 from callables._dataset import (
     check_classes,
@@ -25,6 +25,7 @@ from callables._files import relative_to_project, sha256, to_json, write_atomic
 from callables._model_store import ModelStore, ModelStoreError
 from callables._run import parse_time, seed_of
 from callables._search import plain
+from callables._values import checked_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ MOST_CATEGORIES = 1000  # of a text column, to be kept on record
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "joblib")
 
 
+@checked_by(_values.of_dataset)
 def check_dataset(
     *,
     dataset: str,
@@ -90,6 +92,7 @@ def _features_of(store: ModelStore, version: str) -> list[dict[str, Any]] | None
         return None
 
 
+@checked_by(_values.of_training)
 def train_challenger(
     *,
     model: str,

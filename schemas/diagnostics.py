@@ -32,6 +32,7 @@ CODES = {
     "DAG113": "a start date that moves",
     "DAG114": "a name that Airflow does not take, or that is taken",
     "DAG115": "a template uses a name that it is not given",
+    "DAG116": "a value that the function would refuse",
     "DAG201": "a path outside the allowed packages",
     "DAG202": "a module that is not for YAML",
     "DAG203": "what looks like a secret",

@@ -108,6 +108,12 @@ EXPLANATIONS = {
         "bash_command: echo {{ execution_date }}",
         "bash_command: echo {{ logical_date }}",
     ),
+    "DAG116": Explanation(
+        "The task would fail with this when it runs: the function has a check of its own. What depends on a "
+        "data file, which may be another by then, is a warning.",
+        "op_kwargs: {estimator: sklearn.linear_model.LogisticRegresion}",
+        "op_kwargs: {estimator: sklearn.linear_model.LogisticRegression}",
+    ),
     "DAG201": Explanation(
         "Who edits YAML may run what engineers put into callables/, and nothing else of the machine.",
         "python_callable: os.system",

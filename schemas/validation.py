@@ -31,6 +31,7 @@ from schemas.schema import ARGUMENT_TYPES, DAG_KEYS, find_definition, load_schem
 from schemas.signatures import JOINED, TEMPLATE
 from schemas.tasks import tasks_of
 from schemas.text_checks import check_secrets, secret_texts
+from schemas.value_checks import check_values
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -73,8 +74,10 @@ def check_paths(paths: Iterable[Path], *, build: bool = True, information: bool 
 
 def _check(document: Document, paths: list[Path], build: bool) -> list[Diagnostic]:
     defaults = [] if document.is_defaults else _readable(paths)
-    problems = check_document(document.with_defaults(defaults))
+    merged = document.with_defaults(defaults)
+    problems = check_document(merged)
     if build and not any(problem.severity == ERROR for problem in problems):
+        problems += [_without(secret_texts(document), problem) for problem in check_values(merged)]
         problems += build_problems(document, defaults)
     return problems
 

@@ -1,0 +1,219 @@
+"""Checks of values in YAML that a task function brings along: ``make check`` asks them, before any run.
+
+``@checked_by(check)`` on a task function names its check: given the arguments that stand in the YAML, it
+yields a Problem for each that the function would refuse. A template is known when the task runs, and is
+``...`` here; the function itself checks everything then.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from callables._files import project_path, safe_name
+
+Given = dict[str, Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with the value at ``path`` within the arguments.
+
+    ``may_change``: it depends on a file, and may be right when the task runs.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    may_change: bool = False
+
+
+Check = Callable[[Given], Iterator[Problem]]
+
+
+def checked_by(check: Check) -> Callable[[Function], Function]:
+    """Let the checker ask ``check`` for the values that YAML gives the function."""
+
+    def mark(function: Function) -> Function:
+        function.check_values = check  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def _refusal(call: Callable[..., Any], *values: Any) -> str:
+    """Return what a function of this project says against values, in its first line; empty if nothing."""
+    try:
+        call(*values)
+    except ValueError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def of_dataset(given: Given) -> Iterator[Problem]:
+    """Check what check_dataset is given: the file and its columns, the names of model and estimator."""
+    from callables._estimators import resolve
+
+    given = _known(given)
+    yield from _model(given)
+    if (path := given.get("estimator")) and (text := _refusal(resolve, path, "estimator")):
+        yield Problem(("estimator",), text)
+    yield from _columns(given, ("target", "row_id"))
+
+
+def of_training(given: Given) -> Iterator[Problem]:
+    """Check what train_challenger is given, the estimator's own parameters and search space included."""
+    from callables._estimators import find_scorer, resolve
+
+    given = _known(given)
+    yield from of_dataset(given)
+    if (path := given.get("scaler")) and (text := _refusal(resolve, path, "scaler")):
+        yield Problem(("scaler",), text)
+    named: list[tuple[tuple[str | int, ...], Any]] = [(("metric",), given.get("metric"))]
+    named += [(("other_metrics", place), name) for place, name in enumerate(given.get("other_metrics") or ())]
+    for place, name in named:
+        if name and (text := _refusal(find_scorer, name)):
+            yield Problem(place, text)
+    for name, least in (("candidates", 1), ("folds", 2)):
+        if given.get(name) is not None and given[name] < least:
+            yield Problem((name,), f"{name} is {given[name]}; it must be {least} or more")
+    share = given.get("holdout_share")
+    if share is not None and not 0 < share < 1:
+        yield Problem(
+            ("holdout_share",), f"holdout_share is {share}; it must lie between 0 and 1, such as 0.2"
+        )
+    if given.get("estimator") and not _refusal(resolve, given["estimator"], "estimator"):
+        yield from _parameters(given)
+
+
+def _parameters(given: Given) -> Iterator[Problem]:
+    """Check the estimator's parameters and search space by their names, and by its own word on the values."""
+    from callables._estimators import check_names, resolve
+    from callables._search import values_of
+
+    path = given["estimator"]
+    cls = resolve(path, "estimator")
+    for key in ("parameters", "search_space"):
+        for name, value in (given.get(key) or {}).items():
+            if text := _refusal(check_names, cls, path, [name], key):
+                yield Problem((key, name), text)
+            elif key == "parameters":
+                yield from _values(cls, {(key, name): (name, value)})
+            elif text := _refusal(values_of, name, value):
+                yield Problem((key, name), text)
+            elif isinstance(value, list):
+                yield from _values(cls, {(key, name, place): (name, one) for place, one in enumerate(value)})
+            else:
+                yield from _values(cls, {(key, name, end): (name, value[end]) for end in ("low", "high")})
+
+
+def _values(cls: type, values: dict[tuple[str | int, ...], tuple[str, Any]]) -> Iterator[Problem]:
+    """Ask the estimator for each value by itself, where it can be made without others."""
+    for place, (name, value) in values.items():
+        try:
+            estimator = cls()
+        except TypeError:
+            return
+        estimator.set_params(**{name: value})
+        # scikit-learn asks this when it fits; an estimator of one's own may lack it.
+        if hasattr(estimator, "_validate_params") and (text := _refusal(estimator._validate_params)):
+            yield Problem(place, text)
+
+
+def of_comparison(given: Given) -> Iterator[Problem]:
+    """Check the policy that compare is given."""
+    from callables import _gate
+    from callables._estimators import find_scorer
+
+    given = _known(given)
+    yield from _model(given)
+    unknown = [
+        Problem((key, name), text)
+        for key in ("floors", "guardrails")
+        for name in given.get(key) or ()
+        if (text := _refusal(find_scorer, str(name)))
+    ]
+    yield from unknown
+    if unknown or "metric" not in given:
+        return
+    asked = {name: given[name] for name in _gate.Policy.__dataclass_fields__ if name in given}
+    if text := _refusal(lambda: _gate.Policy(**{"direction": "maximize", **asked})):
+        # The message starts with the name of what is wrong.
+        parts = text.split(maxsplit=1)[0].split(".")
+        yield Problem(tuple(parts) if parts[0] in given else ("metric",), text)
+
+
+def of_draw(given: Given) -> Iterator[Problem]:
+    """Check which rows draw_rows is to choose, and from where."""
+    from callables._row_source import RowSource
+
+    named, given = {*given}, _known(given)
+    yield from _model(given)
+    rows = given.get("rows", "random")
+    if isinstance(rows, str) and rows not in ("random", "new", "all"):
+        yield Problem(("rows",), f"rows is {rows!r}; it must be random, new, all or a number")
+    number = rows if isinstance(rows, int) else given.get("count", 1)
+    if number < 1:
+        yield Problem(("rows" if isinstance(rows, int) else "count",), f"cannot draw {number} rows")
+    for name in ("new_by", "model") if rows == "new" else ():
+        if name not in named:
+            yield Problem(("rows",), f"rows is 'new', which needs `{name}`, too")
+    # Only whether it is named counts here, and a template is not known yet.
+    names = ("dataset", "sql", "connection", "row_id")
+    if text := _refusal(RowSource, *(name if name in named else None for name in names)):
+        yield Problem(("dataset" if "dataset" in named else "sql",), text)
+    yield from _columns(given, ("row_id", "new_by"))
+
+
+def of_prediction(given: Given) -> Iterator[Problem]:
+    """Check where predict_rows reads from, and the time zone."""
+    from zoneinfo import ZoneInfo
+
+    given = _known(given)
+    yield from _model(given)
+    if zone := given.get("timezone"):
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError):
+            yield Problem(("timezone",), f"timezone is {zone!r}; it must be a name such as Asia/Seoul")
+    yield from _columns(given, ("row_id",))
+
+
+def _known(given: Given) -> Given:
+    return {name: value for name, value in given.items() if value is not ...}
+
+
+def _model(given: Given) -> Iterator[Problem]:
+    name = given.get("model")
+    if name and safe_name(name) != name:
+        yield Problem(
+            ("model",), f"model {name!r} is not a plain name: use letters, digits, '.', '_' and '-'"
+        )
+
+
+def _columns(given: Given, keys: tuple[str, ...]) -> Iterator[Problem]:
+    """Look whether the file is there and has the columns that these arguments name."""
+    from callables._dataset import suggest
+
+    location = given.get("dataset")
+    if not location or "://" in location or "$" in location:
+        return  # somewhere else, which may be out of reach from here
+    path = project_path(location)
+    if not path.exists():
+        near = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        yield Problem(("dataset",), f"dataset {location!r} does not exist{hint}", may_change=True)
+        return
+    try:
+        with path.open("r", encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (ValueError, OSError, csv.Error):
+        return  # what is wrong with the file, check_dataset tells
+    for key in keys:
+        name = given.get(key)
+        if name and name not in header:
+            text = f"{location} has no column {name!r}; {suggest(name, header)}"
+            yield Problem((key,), text, may_change=True)

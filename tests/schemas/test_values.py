@@ -1,0 +1,99 @@
+"""Values that a function would refuse, told by its own check; wordings are in the corpus."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callables._files import PROJECT_ROOT
+from schemas.diagnostics import Diagnostic
+from schemas.validation import check_paths
+
+TASK = """
+values:
+  schedule: "@hourly"
+  tasks:
+    one:
+      operator: airflow.providers.standard.operators.python.PythonOperator
+      python_callable: callables.{function}
+      op_kwargs: {{{given}}}
+"""
+RUN = 'run_id: "{{ run_id }}", run_after: "{{ dag_run.run_after.isoformat() }}"'
+TRAIN = f"model: m, dataset: data/digits.csv, target: digit, row_id: row_id, metric: accuracy, {RUN}"
+
+
+def check(tmp_path: Path, function: str, given: str) -> list[Diagnostic]:
+    folder = tmp_path / "dag_configs"
+    folder.mkdir(exist_ok=True)
+    file = folder / "values.yaml"
+    file.write_text(TASK.format(function=function, given=given), encoding="utf-8")
+    return check_paths([file])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        # An estimator that cannot be made without others, and one that takes whatever it is given.
+        "estimator: sklearn.ensemble.VotingClassifier, parameters: {voting: soft}",
+        "estimator: sklearn.linear_model.LogisticRegression, parameters: {C: .inf, max_iter: 5}",
+        "estimator: sklearn.ensemble.RandomForestClassifier, search_space: {max_depth: [3, null], n_estimators: "
+        "{distribution: randint, low: 5, high: 50}}",
+        'estimator: "{{ var.value.estimator }}", parameters: {anything: 1}',
+        'estimator: sklearn.linear_model.LogisticRegression, parameters: {C: "{{ var.value.x }}"}',
+    ],
+)
+def test_what_training_would_take_is_not_told(tmp_path: Path, given: str) -> None:
+    assert check(tmp_path, "training.train_challenger", f"{TRAIN}, {given}") == []
+
+
+def test_a_policy_that_is_known_when_the_task_runs_is_not_told(tmp_path: Path) -> None:
+    given = 'model: m, metric: "{{ var.value.x }}", direction: minimize, floors: {r2: 0.5}'
+    assert check(tmp_path, "promotion.compare", given) == []
+    given = 'model: m, metric: accuracy, floors: "{{ var.value.x }}", confidence: 1'
+    (found,) = check(tmp_path, "promotion.compare", given)
+    assert (found.code, found.message) == ("DAG116", "confidence is 1")
+
+
+def test_rows_of_a_query_need_its_connection(tmp_path: Path) -> None:
+    given = 'sql: "select * from {{ var.value.x }}", run_id: a, row_id: id'
+    (found,) = check(tmp_path, "prediction.draw_rows", given)
+    assert found.message == "sql needs the id of an Airflow connection in `connection`, and `row_id`"
+    assert check(tmp_path, "prediction.draw_rows", f"{given}, connection: db") == []
+
+
+def test_a_check_that_fails_hides_nothing_else_and_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from callables import training
+
+    def fails(given: dict) -> None:
+        raise SystemExit(f"no check of {sorted(given)}")
+
+    monkeypatch.setattr(training.predict_holdout, "check_values", fails, raising=False)
+    (found,) = check(tmp_path, "training.predict_holdout", 'model: m, version: "{{ var.value.x }}"')
+    assert (found.severity, found.message) == (
+        "warning",
+        "the values cannot be checked: SystemExit: no check of ['model', 'version']",
+    )
+
+
+def test_only_the_check_asks_and_a_parse_imports_nothing_heavy() -> None:
+    """The same file through the loader: its wrong values are for the task, and scikit-learn is not imported."""
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom schemas.validation import check_paths\n"
+        "found = check_paths([Path('tests/configs/invalid/values_of_training.yaml')], build=False)\n"
+        "print(found, sorted({'sklearn', 'pandas', 'airflow'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PROJECT_ROOT,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[] []\n"
