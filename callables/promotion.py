@@ -64,6 +64,9 @@ def compare(
         # Nothing is scored, so that the way back is open whatever is broken.
         reason = "rolled back by hand" if parse_flag(roll_back, "roll_back") else "chosen by hand"
         scores = {"challenger": chosen["metrics"], "champion": _on_record(store, champion)}
+        values = [scores[key].get(metric) for key in ("champion", "challenger")]
+        shown = " → ".join(_gate.shown(value) for value in values if value is not None)
+        reason += f": {metric} {shown}" if shown else ""
         challenger, verdict, rows = chosen["version"], _gate.Verdict(True, reason), None
     else:
         challenger = _newest(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +107,9 @@ def test_the_trigger_form_rolls_back_and_tells_what_would_be_done(running: Runni
     dry = running.run("promote_model", {"roll_back": True, "dry_run": True})
     assert running.tasks(dry)["promote"] == "skipped"
     reason = running.xcom(dry, "compare")["reason"]
-    assert reason == f"dry run: {before['previous']} would be promoted: rolled back by hand"
+    assert reason.startswith(
+        f"dry run: {before['previous']} would be promoted: rolled back by hand: accuracy 0.9"
+    )
     assert pointer_of(running) == before
     assert (running.output / "models" / "digits" / "history.jsonl").read_bytes() == history
 
@@ -135,7 +138,7 @@ def test_a_person_may_be_asked_to_approve(running: Running, trained: Trained, an
     wait_until(lambda: running.api.get(task)["state"] == "awaiting_input", "the question")
     asked = running.api.get(f"{task}/-1/hitlDetails")
     assert asked["subject"] == f"Promote {before['previous']}?"
-    assert asked["body"] == "chosen by hand"
+    assert re.fullmatch(r"chosen by hand: accuracy 0\.9\d* → 0\.9\d*", asked["body"])
     # An answer before the scheduler knows that the worker has paused is taken for a crash, and asked for again.
     time.sleep(4)
     running.api.patch(f"{task}/-1/hitlDetails", {"chosen_options": [answer], "params_input": {}})
@@ -151,7 +154,7 @@ def test_predict_writes_five_rows(running: Running, trained: Trained) -> None:
     assert run["state"] == "success"
     rows = read_rows(running.project / running.xcom(run, "predict_rows")["file"])
     assert len(rows) == 5
-    assert {row["run_id"] for row in rows} == {run["dag_run_id"]}
+    assert {row["run_id"] for row in rows} == {f"predict.{run['dag_run_id']}"}
 
 
 def test_predict_is_skipped_without_a_champion_and_says_why(running: Running) -> None:
