@@ -70,7 +70,7 @@ def test_its_asset_starts_promote_model_which_promotes_the_first_and_tells_slack
     assert states == {"compare": "success", "choose": "success", "promote": "success", "keep": "skipped"}
     first = json.loads((running.output / "models" / "digits" / "history.jsonl").read_text().splitlines()[0])
     assert (first["verdict"], first["run_id"]) == ("promoted", promote["dag_run_id"])
-    message = next(text for text in running.slack.messages if ":trophy:" in text)
+    message = told(running, ":trophy:")
     assert f"`{first['version']}`" in message
     assert "previous: `none`" in message
     assert f"{running.instance.address}/dags/promote_model/runs/" in message
@@ -97,6 +97,13 @@ def test_a_version_can_be_promoted_by_hand(running: Running, trained: Trained) -
     assert json.loads(pointer.read_text())["version"] == other
 
 
+def told(running: Running, part: str) -> str:
+    """Return the message to Slack that has this part: a task calls back only after its state is known."""
+    return wait_until(
+        lambda: next((text for text in running.slack.messages if part in text), None), f"Slack: {part}", 30
+    )
+
+
 def pointer_of(running: Running) -> dict[str, Any]:
     return json.loads((running.output / "models" / "digits" / "champion.json").read_text())
 
@@ -117,7 +124,7 @@ def test_the_trigger_form_rolls_back_and_tells_what_would_be_done(running: Runni
     assert running.tasks(run)["promote"] == "success"
     after = pointer_of(running)
     assert (after["version"], after["previous"]) == (before["previous"], before["version"])
-    assert any("rolled back by hand" in text for text in running.slack.messages)
+    assert "is rolled back to" in told(running, "rolled back by hand")
 
 
 def test_an_unknown_version_fails_at_once_and_lists_those_there_are(
@@ -226,8 +233,8 @@ def test_a_failed_training_reaches_slack_with_the_errors_text(running: Running) 
     running.slack.messages.clear()
     run = running.run("train_broken")
     assert run["state"] == "failed"
+    message = told(running, ":red_circle:")
     assert len(running.slack.messages) == 1
-    message = running.slack.messages[0]
     assert "*train_broken.check_dataset* failed" in message
     assert f"run `{run['dag_run_id']}`, try 1" in message
     assert "FileNotFoundError: dataset 'data/no_such_file.csv' does not exist" in message
