@@ -57,14 +57,15 @@ def read_rows(location: str, row_id: str | None, target: str | None = None) -> t
     empty = {name: [""] if name in (row_id, target) else list(NO_VALUE) for name in columns}
     dtype = {row_id: str} if row_id else None
     try:
-        frame = pd.read_csv(
-            io.BytesIO(data), dtype=dtype, keep_default_na=False, na_values=empty, low_memory=False
-        )
+        options: dict[str, Any] = {"keep_default_na": False, "na_values": empty, "low_memory": False}
+        frame = pd.read_csv(io.BytesIO(data), dtype=dtype, **options)
+        # Of true and false beside a gap, say, pandas makes objects: take the texts, as prediction will.
+        mixed = list(frame.columns[frame.dtypes.astype(str) == "object"])
+        if mixed:
+            texts = pd.read_csv(io.BytesIO(data), usecols=mixed, dtype=str, **options)
+            frame[mixed] = texts[mixed]
     except pd.errors.ParserError as error:
         raise ValueError(f"dataset {location!r} is not a CSV: {error}") from None
-    for name in frame.columns[frame.dtypes.astype(str) == "object"]:
-        # True and False beside a gap, say: the text that prediction will read.
-        frame[name] = frame[name].map(str, na_action="ignore")
     if len(lines) == len(frame):
         frame.index = pd.Index(lines)
     if row_id is None:

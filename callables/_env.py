@@ -6,6 +6,7 @@ Workers in production have theirs from their environment.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -18,25 +19,30 @@ def read_env_file(path: Path) -> dict[str, str]:
     Raises ValueError, with the line's number, for one that is not of that form.
     """
     settings: dict[str, str] = {}
-    if not path.exists():
+    if not path.is_file():
         return settings
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        text = line.strip().removeprefix("export ")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not UTF-8: {error}") from None
+    for number, line in enumerate(lines, 1):
+        text = re.sub(r"^export\s+", "", line.strip())
         if not text or text.startswith("#"):
             continue
         name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
+        if not equals or not name.strip().isidentifier() or "\0" in text:
             # The line itself is not shown: it may be a secret.
             raise ValueError(f"{path.name}:{number}: not of the form NAME=value")
-        settings[name.strip()] = _unquote(value.strip())
+        settings[name.strip()] = _plain(value.strip())
     return settings
 
 
-def _unquote(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
+def _plain(value: str) -> str:
+    """Return a value without its quotes, and without a comment after it."""
+    if quoted := re.fullmatch(r"""(["'])(.*?)\1(\s+#.*)?""", value):
+        return quoted[2]
     # JSON may have a # of its own; a plain value ends where a comment starts.
-    return value if value.startswith("{") else value.partition(" #")[0].rstrip()
+    return value if value.startswith("{") else re.split(r"\s#", value, maxsplit=1)[0].rstrip()
 
 
 def start_command() -> None:

@@ -393,6 +393,9 @@ class ModelStore:
                 "clear `compare` to compare again"
             )
             if current is not None and champion == version and not lost:
+                if current["run_id"] != run_id:
+                    self._append()  # nothing moves; only a line that a kill left out may be missing
+                    return current
                 pointer = current
             elif champion != expect:
                 raise moved
@@ -507,10 +510,15 @@ class ModelStore:
             pointer = self.champion()
             if pointer is None and any(entry["verdict"] in MOVES for entry in self.history()):
                 raise ModelStoreError(
-                    f"{relative_to_project(self.root / 'champion.json')} is gone: nobody can tell what must "
-                    "stay; promote a version first"
+                    f"{relative_to_project(self.root / 'champion.json')} is gone: nobody can tell what "
+                    "must stay; promote a version first"
                 )
             protected = {pointer["version"], pointer["previous"]} if pointer else set()
+            if pointer and pointer["version"] not in self.versions():
+                raise ModelStoreError(
+                    f"champion.json names {pointer['version']}, which is not there: nobody can tell what "
+                    "must stay; promote a version first"
+                )
             doomed = self._mark([name for name in self.versions()[:-keep] if name not in protected])
             # The lines first: what a kill leaves undone, the next prune does, and nothing goes unsaid.
             told = {"verdict": "pruned", "run_id": run_id, "reason": "old"}
@@ -544,8 +552,9 @@ class ModelStore:
             path.rename(hidden)
             shutil.rmtree(hidden)
         else:
-            (folder / "metadata.json").unlink()  # without it there is no version
-            folder.fs.rm(folder.path, recursive=True)
+            with contextlib.suppress(FileNotFoundError):  # another prune is at it
+                (folder / "metadata.json").unlink()  # without it there is no version
+                folder.fs.rm(folder.path, recursive=True)
 
     def _remove_leftovers(self) -> None:
         folder = self.root / "versions"

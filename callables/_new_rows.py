@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNS_REMEMBERED = 10_000
-_WHOLE = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+# Dates and times that are not in the order of their texts: day first, or without leading zeros.
+_UNORDERED = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d{4}|\d{4}[-/.](\d[-/.]|\d\d[-/.](\d(\D|$)|\d\d[ T]\d:))")
 
 
 class Progress:
@@ -50,11 +53,13 @@ class Progress:
         Raises ValueError when the note is of another source or spoilt, and for a column without an order.
         """
         note, _ = self._read()
-        of = f"{source.name}, by {new_by}"
+        of = f"{source.origin}, by {new_by}"
         if note["of"] not in (None, of):
+            right = json.dumps({"of": of, "until": note["until"], "runs": []})
             raise ValueError(
                 f"{relative_to_project(self.path)} is about {note['of']}, and this task draws from {of}; "
-                "give draw_rows a `progress: <name>` of its own, which then starts with all rows"
+                "give draw_rows a `progress: <name>` of its own, which then starts with all rows, or, if "
+                f"they are the same rows, write {right} into that file"
             )
         chosen = {"rows": "new", "new_by": new_by, "progress": self.path.name.removesuffix(".json"), "of": of}
         if (known := _run_in(note, run_id)) is not None:
@@ -107,18 +112,21 @@ class Progress:
             return {"of": None, "until": None, "runs": []}, tag
         try:
             note = unseal(data)
-            if not isinstance(note["until"], int | float | str | None):
+            runs = [[run_id, after, until] for run_id, after, until in note["runs"]]
+            values = [note["until"], *(value for run in runs for value in run[1:])]
+            if not all(map(_may_be_noted, values)):
                 raise TypeError
-            return {
-                "of": note.get("of"),
-                "until": note["until"],
-                "runs": [[*run] for run in note["runs"]],
-            }, tag
+            return {"of": note.get("of"), "until": note["until"], "runs": runs}, tag
         except (ValueError, KeyError, TypeError):
             raise ValueError(
                 f"{relative_to_project(self.path)} is spoilt: up to where rows are predicted stood there; "
                 f"write {json.dumps({'until': '<the greatest value predicted>', 'runs': []})} into it"
             ) from None
+
+
+def _may_be_noted(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return math.isfinite(value) if number else value is None or isinstance(value, str)
 
 
 def _run_in(note: dict[str, Any], run_id: str) -> list[Any] | None:
@@ -135,29 +143,41 @@ def inside(frame: pd.DataFrame, chosen: dict[str, Any]) -> pd.Series:
 def _comparable(column: pd.Series, name: str, other: Any) -> pd.Series:
     """Return a column's values, to be compared with each other and with ``other``, one of an earlier chunk.
 
-    Whole numbers are compared as such, also where they are texts: ids are. Raises ValueError where a value is
-    empty, and where there are numbers as well as texts.
+    Numbers are compared as such, also where they are texts: ids are. Raises ValueError where a value is
+    empty, where there are numbers as well as texts, and for texts of times that do not sort.
     """
     if column.isna().any():
         raise ValueError(
             f"column {name!r}, by which rows are new, is empty in {int(column.isna().sum())} rows"
         )
     numbers = column.dtype.kind in "iuf"
+    if column.dtype.kind == "f" and (column.abs() == float("inf")).any():
+        raise ValueError(f"column {name!r}, by which rows are new, is infinite in some rows")
     if not numbers:
         # Whole numbers above 2⁶⁴ are Python's, in a column of objects.
-        numbers = all(isinstance(value, int) or _is_whole(value) for value in column)
+        numbers = all(isinstance(value, int) or _is_number(value) for value in column)
         # Times as ISO 8601 each by itself: what pandas makes of a column depends on its other values.
-        column = column.astype(object).map(int if numbers else _as_text)
+        column = column.astype(object).map(_as_number if numbers else _as_text)
+        wrong = [] if numbers else [value for value in column if _UNORDERED.match(value)]
+        if wrong:
+            raise ValueError(
+                f"column {name!r}, by which rows are new, has {wrong[0]!r}: as texts such times are in "
+                "another order; write them as 2026-01-01 09:00"
+            )
     if other is not None and len(column) and isinstance(other, str) == numbers:
         raise ValueError(
-            f"column {name!r}, by which rows are new, has numbers and texts, {column.iloc[0]!r} and "
+            f"column {name!r}, by which rows are new, has numbers and texts, {column.tolist()[0]!r} and "
             f"{other!r} say: they have no order; make them one or the other"
         )
     return column
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, str) and _WHOLE.fullmatch(value) is not None
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+
+
+def _as_number(value: Any) -> int | float:
+    return float(value) if isinstance(value, str) and "." in value else int(value)
 
 
 def _as_text(value: Any) -> str:

@@ -274,10 +274,23 @@ def _day_counts(folder: UPath) -> tuple[dict[str, Any], str]:
     data, tag = read_with_tag(path)
     try:
         found = unseal(data) if data is not None else {"runs": [], "counts": {}}
-        return {"runs": [*found["runs"]], "counts": {**found["counts"]}}, tag
-    except (ValueError, KeyError, TypeError) as error:
+        checked: dict[str, Any] = {"runs": [*found["runs"]], "counts": {}}
+        for version, features in found["counts"].items():
+            _add(checked, version, features)
+        return checked, tag
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s is spoilt (%s); the day's drift goes without the runs that it had", path, error)
         return {"runs": [], "counts": {}}, tag
+
+
+def _add(known: dict[str, Any], version: str, features: dict[str, list[int]]) -> None:
+    """Add counts to those of a version; ValueError or the like, and nothing added, where they are none."""
+    before = known["counts"].get(version, {})
+    after = {}
+    for name, counts in features.items():
+        old = before.get(name, [0] * len(counts))
+        after[name] = [int(one) + int(other) for one, other in zip(old, counts, strict=True)]
+    known["counts"][version] = {**before, **after}
 
 
 def _compact(value: Any) -> bytes:
@@ -297,17 +310,11 @@ def _summarise_drift(model: str, day: date, shares_of: SharesOf) -> bool:
     for path in sorted(files, key=str):
         try:
             run = json.loads(path.read_bytes())
-            counted = (run["run_id"], run["version"], run["counts"])
-        except (ValueError, KeyError, TypeError):
+            if run["run_id"] not in known["runs"]:
+                _add(known, run["version"], run["counts"])
+                known["runs"].append(run["run_id"])
+        except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("%s has no counts; the day's drift goes without them", path)
-            continue
-        if counted[0] in known["runs"]:
-            continue
-        known["runs"].append(run["run_id"])
-        version = known["counts"].setdefault(run["version"], {})
-        for name, counts in run["counts"].items():
-            before = version.get(name, [0] * len(counts))
-            version[name] = [old + new for old, new in zip(before, counts, strict=True)]
     write_if_unchanged(folder / DAY_COUNTS, seal(known), tag)
     lines = []
     for version, features in sorted(known["counts"].items()):
@@ -367,7 +374,7 @@ def _keep_up(model: str, day: date, task: Callable[[str, date], bool]) -> bool:
     except ChangedError:
         log.info("another run is closing %s", day)
     except Exception as error:
-        log.warning("the predictions of %s cannot be closed: %s", day, error)
+        log.warning("the upkeep of %s has to wait: %s", day, error)
     return False
 
 

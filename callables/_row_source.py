@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class RowSource:
     def name(self) -> str:
         """The source, as messages name it."""
         return f"dataset {self.dataset!r}" if self.dataset else f"the query through {self.connection!r}"
+
+    @property
+    def origin(self) -> str:
+        """The source, as told from others: of a query its text, but for the values in it."""
+        query = re.sub(r"'[^']*'|\b\d+\b", "?", " ".join(str(self.sql).split()))
+        return self.name if self.dataset else f"{query!r} through {self.connection!r}"
 
     @property
     def id_column(self) -> str:

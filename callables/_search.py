@@ -122,7 +122,8 @@ def _score(candidate: Any, folds: list[Fold], scorer: Any, metric: str) -> float
     """Return the mean over the folds, greater being better; raises whatever the estimator does."""
     from sklearn.base import clone
 
-    scores = [scorer(clone(candidate).fit(x, y), *checked) for x, y, *checked in folds]
+    # A copy, as some estimators write into what they are given (copy_X: false).
+    scores = [scorer(clone(candidate).fit(x.copy(), y), *checked) for x, y, *checked in folds]
     score = float(sum(scores) / len(scores))
     if not math.isfinite(score):
         raise ValueError(f"{metric} is {score}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from callables._files import project_path, safe_name
+from callables._run import parse_flag
 
 Given = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -107,7 +108,11 @@ def _parameters(given: Given) -> Iterator[Problem]:
             elif isinstance(value, list):
                 yield from _values(cls, {(key, name, place): (name, one) for place, one in enumerate(value)})
             else:
-                yield from _values(cls, {(key, name, end): (name, value[end]) for end in ("low", "high")})
+                # Near the ends, as a distribution may never give an end itself; whole numbers are randint's.
+                drawn, whole = values_of(name, value), value["distribution"] == "randint"
+                near = {"low": float(drawn.ppf(0.01)), "high": float(drawn.ppf(0.99))}
+                values = [(end, int(one) if whole else one) for end, one in near.items()]
+                yield from _values(cls, {(key, name, end): (name, one) for end, one in values})
 
 
 def _values(cls: type, values: dict[tuple[str | int, ...], tuple[str, Any]]) -> Iterator[Problem]:
@@ -118,8 +123,8 @@ def _values(cls: type, values: dict[tuple[str | int, ...], tuple[str, Any]]) -> 
         except TypeError:
             return
         estimator.set_params(**{name: value})
-        # scikit-learn asks this when it fits; an estimator of one's own may lack it.
-        if hasattr(estimator, "_validate_params") and (text := _refusal(estimator._validate_params)):
+        # scikit-learn asks this when it fits; an estimator of one's own may not say what it takes.
+        if hasattr(estimator, "_parameter_constraints") and (text := _refusal(estimator._validate_params)):
             yield Problem(place, text)
 
 
@@ -128,8 +133,11 @@ def of_comparison(given: Given) -> Iterator[Problem]:
     from callables import _gate
     from callables._estimators import find_scorer
 
-    given = _known(given)
+    asked_way, given = given.get("direction"), _known(given)
     yield from _model(given)
+    for name in ("roll_back", "dry_run"):
+        if text := _refusal(parse_flag, given.get(name, False), name):
+            yield Problem((name,), text)
     unknown = [
         Problem((key, name), text)
         for key in ("floors", "guardrails")
@@ -139,7 +147,9 @@ def of_comparison(given: Given) -> Iterator[Problem]:
     yield from unknown
     if unknown or "metric" not in given:
         return
-    asked = {name: given[name] for name in _gate.Policy.__dataclass_fields__ if name in given}
+    asked = {name: given[name] for name in _gate.Policy.__dataclass_fields__ if given.get(name) is not None}
+    if asked_way is ... and not _refusal(find_scorer, given["metric"]):
+        asked["direction"] = find_scorer(given["metric"])[1]  # whatever it is, it is not known to be wrong
     if text := _refusal(lambda: _gate.Policy(**{"direction": "maximize", **asked})):
         # The message starts with the name of what is wrong.
         parts = text.split(maxsplit=1)[0].split(".")
@@ -148,23 +158,22 @@ def of_comparison(given: Given) -> Iterator[Problem]:
 
 def of_draw(given: Given) -> Iterator[Problem]:
     """Check which rows draw_rows is to choose, and from where."""
-    from callables._row_source import RowSource
+    from callables._new_rows import Progress
 
-    named, given = {*given}, _known(given)
+    named, given = _named(given), _known(given)
     yield from _model(given)
+    if text := _refusal(Progress, given.get("model") or "model", given.get("progress", "progress")):
+        yield Problem(("progress",), text)
     rows = given.get("rows", "random")
     if isinstance(rows, str) and rows not in ("random", "new", "all"):
         yield Problem(("rows",), f"rows is {rows!r}; it must be random, new, all or a number")
-    number = rows if isinstance(rows, int) else given.get("count", 1)
+    number = rows if isinstance(rows, int) else given.get("count", 1) if rows == "random" else 1
     if number < 1:
         yield Problem(("rows" if isinstance(rows, int) else "count",), f"cannot draw {number} rows")
     for name in ("new_by", "model") if rows == "new" else ():
         if name not in named:
             yield Problem(("rows",), f"rows is 'new', which needs `{name}`, too")
-    # Only whether it is named counts here, and a template is not known yet.
-    names = ("dataset", "sql", "connection", "row_id")
-    if text := _refusal(RowSource, *(name if name in named else None for name in names)):
-        yield Problem(("dataset" if "dataset" in named else "sql",), text)
+    yield from _source(named)
     yield from _columns(given, ("row_id", "new_by"))
 
 
@@ -172,14 +181,30 @@ def of_prediction(given: Given) -> Iterator[Problem]:
     """Check where predict_rows reads from, and the time zone."""
     from zoneinfo import ZoneInfo
 
-    given = _known(given)
+    named, given = _named(given), _known(given)
     yield from _model(given)
+    yield from _source(named)
+    if given.get("chunk_rows", 1) < 1:
+        yield Problem(("chunk_rows",), f"chunk_rows is {given['chunk_rows']}; it must be 1 or more")
     if zone := given.get("timezone"):
         try:
             ZoneInfo(zone)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OSError):
             yield Problem(("timezone",), f"timezone is {zone!r}; it must be a name such as Asia/Seoul")
     yield from _columns(given, ("row_id",))
+
+
+def _named(given: Given) -> set[str]:
+    return {name for name, value in given.items() if value is not None}
+
+
+def _source(named: set[str]) -> Iterator[Problem]:
+    """Check that there is one source of rows; that it is named counts, as a template is not known yet."""
+    from callables._row_source import RowSource
+
+    names = ("dataset", "sql", "connection", "row_id")
+    if text := _refusal(RowSource, *(name if name in named else None for name in names)):
+        yield Problem(("dataset" if "dataset" in named else "sql",), text)
 
 
 def _known(given: Given) -> Given:
@@ -201,9 +226,14 @@ def _columns(given: Given, keys: tuple[str, ...]) -> Iterator[Problem]:
     location = given.get("dataset")
     if not location or "://" in location or "$" in location:
         return  # somewhere else, which may be out of reach from here
-    path = project_path(location)
-    if not path.exists():
-        near = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], n=1)
+    try:
+        path = project_path(location)
+        there = path.is_file()
+        names = [] if there else [one.name for one in path.parent.glob("*")]
+    except (OSError, RuntimeError):  # a name that no file can have
+        there, names = False, []
+    if not there:
+        near = difflib.get_close_matches(location.rpartition("/")[2], names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         yield Problem(("dataset",), f"dataset {location!r} does not exist{hint}", may_change=True)
         return

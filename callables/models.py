@@ -174,7 +174,7 @@ def _by_whom() -> str:
         person = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         person = f"user {os.getuid()}"
-    return f"command line, {person}, {datetime.now(UTC).isoformat(timespec='seconds')}"
+    return f"command line, {person}, {datetime.now(UTC).isoformat()}"
 
 
 def _print_table(lines: Sequence[dict[str, Any]]) -> None:

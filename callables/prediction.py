@@ -193,7 +193,7 @@ def predict_rows(
 def _zone(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OSError):
         raise ValueError(f"timezone is {timezone!r}; it must be a name such as Asia/Seoul") from None
 
 
@@ -222,7 +222,7 @@ def _draw_latest(store: ModelStore, version: str, today: datetime) -> None:
     except FileNotFoundError:
         return  # no card was made when it was trained
     except Exception as error:  # a picture less is no reason to have no predictions
-        log.warning("the card of %s cannot be made anew: %s", version, error)
+        log.info("the card of %s cannot be made anew: %s", version, error)
 
 
 def _chosen(

@@ -6,7 +6,11 @@ asks, and not the loader.
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from schemas.diagnostics import ERROR, WARNING, Diagnostic
@@ -20,21 +24,29 @@ def check_values(document: Document) -> Iterator[Diagnostic]:
     for _, tasks, paths in tasks_of(document):
         for task_id, task in tasks.items():
             check = getattr(resolved(task.get("python_callable")), "check_values", None)
-            given = task.get("op_kwargs")
-            if callable(check) and isinstance(given, dict):
-                yield from _ask(document, (*paths[task_id], "op_kwargs"), check, given)
+            for place in (("op_kwargs",), ("partial", "op_kwargs")):
+                part = task if len(place) == 1 else task.get(place[0])
+                given = part.get("op_kwargs") if isinstance(part, dict) else None
+                if callable(check) and isinstance(given, dict):
+                    yield from _ask(document, (*paths[task_id], *place), check, given)
 
 
 def _ask(document: Document, path: KeyPath, check: Any, given: dict[str, Any]) -> Iterator[Diagnostic]:
     known = {name: value if _is_plain(value) else ... for name, value in given.items()}
     try:
-        for problem in check(known):
-            severity = WARNING if problem.may_change else ERROR
-            message, _, hint = problem.message.partition("; ")
-            yield document.problem("DAG116", (*path, *problem.path), message, hint, severity=severity)
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of the answer
+            problems = list(check(known))
     except (Exception, SystemExit) as error:
-        message = f"the values cannot be checked: {type(error).__name__}: {error}"
+        # Not its text, which may have any of the values.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        message = f"the values cannot be checked: {type(error).__name__} in {place}"
         yield document.problem("DAG116", path, message, key=True, severity=WARNING)
+        return
+    for problem in problems:
+        severity = WARNING if problem.may_change else ERROR
+        message, _, hint = problem.message.partition("; ")
+        yield document.problem("DAG116", (*path, *problem.path), message, hint, severity=severity)
 
 
 def _is_plain(value: Any) -> bool:

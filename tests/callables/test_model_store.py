@@ -416,6 +416,23 @@ def test_a_promotion_that_was_rolled_back_is_not_made_again_by_clearing_it(
     assert store.promote(second, expect=first, run_id="d", reason="")["version"] == second
 
 
+def test_prune_removes_nothing_when_the_champion_is_not_there(store: ModelStore) -> None:
+    two_champions(store)
+    (store.root / "champion.json").write_bytes(b'{"version": "nope", "previous": null}')
+    with pytest.raises(
+        ModelStoreError, match="champion.json names nope, which is not there: nobody can tell"
+    ):
+        store.prune(1, run_id="c")
+    assert len(store.versions()) == 2
+
+
+def test_promoting_the_champion_again_adds_no_line(store: ModelStore) -> None:
+    _, second = two_champions(store)
+    before = store.history()
+    assert store.promote(second, expect=second, run_id="by hand", reason="")["version"] == second
+    assert store.history() == before
+
+
 def test_prune_removes_nothing_when_the_pointer_is_gone(store: ModelStore) -> None:
     two_champions(store)
     (store.root / "champion.json").unlink()

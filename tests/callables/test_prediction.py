@@ -223,6 +223,21 @@ def test_cells_that_are_empty_where_none_were_are_told(
     assert f"empty, though {champion} learnt from rows without a gap: pixel_7_7 in 1 rows" in caplog.text
 
 
+@pytest.mark.parametrize("spelling", ["True False", "true false", "TRUE FALSE"])
+def test_true_and_false_beside_gaps_mean_the_same_however_they_are_written(
+    output: Path, tmp_path: Path, spelling: str
+) -> None:
+    yes, no = spelling.split()
+    rows = [f"{i},{'' if i % 20 == 7 else (no, yes)[i % 3 == 0]},a,{int(i % 3 == 0)}" for i in range(200)]
+    source = small(tmp_path, rows)
+    settings = {"target": "y", "estimator": "sklearn.tree.DecisionTreeClassifier", "metric": "accuracy"}
+    version = training.train_challenger(**source, **settings, **RUN, model="digits")["version"]
+    ModelStore("digits").promote(version, expect=None, run_id="p", reason="")
+    found = chosen({"rows": "all"}, **source)
+    right = [row for row in rows_of(found) if int(row["prediction"]) == (int(row["row_id"]) % 3 == 0)]
+    assert (len(right) >= 190, found["never_seen"]) == (True, {})
+
+
 def small(tmp_path: Path, rows: list[str], name: str = "train.csv") -> dict[str, Any]:
     """A CSV of id, flag, kind and y, as the source of a task."""
     path = tmp_path / name
@@ -239,14 +254,6 @@ def small_champion(output: Path, tmp_path: Path) -> dict[str, Any]:
     version = training.train_challenger(**source, **settings, **RUN, model="digits")["version"]
     ModelStore("digits").promote(version, expect=None, run_id="p", reason="")
     return source
-
-
-def test_true_and_false_beside_gaps_mean_the_same_in_training_and_prediction(
-    small_champion: dict[str, Any],
-) -> None:
-    rows = rows_of(chosen({"rows": "all"}, **small_champion))
-    right = [row for row in rows if int(row["prediction"]) == (int(row["row_id"]) % 3 == 0)]
-    assert len(right) >= 190
 
 
 def test_texts_that_training_never_saw_are_told(
@@ -538,6 +545,85 @@ def test_ids_that_are_whole_numbers_tell_what_is_new(champion: str, tmp_path: Pa
         return chosen(drawn, dataset=path, run_id=run_id)["rows"]
 
     assert [up_to(until, f"run {until}") for until in (9, 12, 120)] == [9, 3, 108]
+
+
+def test_ids_with_a_fraction_are_numbers_too(champion: str, tmp_path: Path) -> None:
+    """pandas writes them so where a column of ids had a gap."""
+
+    def up_to(until: int) -> dict:
+        path = digits(
+            tmp_path, lambda frame: frame.assign(row_id=[f"{i}.0" for i in range(len(frame))]).head(until)
+        )
+        given = {"dataset": path, "row_id": "row_id", "rows": "new", "new_by": "row_id", "model": "digits"}
+        return chosen(prediction.draw_rows(**given, run_id=f"to {until}"), dataset=path, run_id=f"to {until}")
+
+    assert [up_to(until)["rows"] for until in (9, 12, 120)] == [9, 3, 108]
+
+
+@pytest.mark.parametrize("value", ["2026-01-01 9:00", "2026-1-01", "2026-01-1", "1.2.2026", "31/12/2026"])
+def test_times_whose_texts_are_in_another_order_are_refused(
+    champion: str, tmp_path: Path, value: str
+) -> None:
+    path = digits(tmp_path, lambda frame: frame.assign(at=value))
+    given = {"dataset": path, "row_id": "row_id", "rows": "new", "new_by": "at", "model": "digits"}
+    with pytest.raises(ValueError, match=f"has '{value}': as texts such times are in another order"):
+        prediction.draw_rows(**given, run_id="a")
+
+
+def test_times_whose_texts_sort_and_ids_of_letters_are_taken(champion: str, tmp_path: Path) -> None:
+    for name, value in (
+        ("a", "2026-01-01 09:00"),
+        ("b", "2026-01-01T09:00:00.5+09:00"),
+        ("c", "01JD4Z7K"),
+        ("d", "2026-01-01"),
+    ):
+        path = digits(tmp_path, lambda frame, value=value: frame.assign(at=value))
+        given = {"dataset": path, "row_id": "row_id", "rows": "new", "new_by": "at", "model": "digits"}
+        assert prediction.draw_rows(**given, run_id="a", progress=name)["until"] == value
+
+
+def test_two_queries_through_one_connection_need_two_notes(
+    champion: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    frame = pd.read_csv(PROJECT_ROOT / "data" / "digits.csv")
+    with sqlite3.connect(tmp_path / "rows.db") as database:
+        for name, rows in (("one", 9), ("other", 4)):
+            frame.head(rows).to_sql(name, database, index=False)
+    monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/rows.db"}))
+    given = {"connection": "db", "row_id": "row_id", "rows": "new", "new_by": "row_id", "model": "digits"}
+
+    def run(sql: str, run_id: str) -> int:
+        drawn = prediction.draw_rows(**given, sql=sql, run_id=run_id)
+        source = {"dataset": None, "sql": sql, "connection": "db"}
+        return chosen(drawn, **source, run_id=run_id)["rows"]
+
+    assert run("select * from one where row_id < 5", "a") == 5
+    assert run("select * from one  where row_id < 900", "b") == 4
+    with pytest.raises(
+        ValueError, match="is about 'select . from one where row_id < .' through 'db'"
+    ) as error:
+        run("select * from other", "c")
+    # The other remedy: these are the same rows.
+    note = str(error.value).partition("write ")[2].partition(" into that file")[0]
+    (ModelStore("digits").root.parent.parent / "predictions" / "digits" / "progress.json").write_text(note)
+    with pytest.raises(AirflowSkipException, match="nothing new"):
+        run("select * from other", "c")
+
+
+@pytest.mark.parametrize(
+    "counts", [{"pixel_0_0": "many"}, {"pixel_0_0": [1]}, ["pixel_0_0"], {"pixel_0_0": 5}, None]
+)
+def test_counts_that_are_none_stop_no_summary(champion: str, output: Path, counts: Any) -> None:
+    predict(**at(1))
+    day = datetime.fromisoformat(at(1)["run_after"]).date()
+    folder = output / "predictions" / "digits" / "drift"
+    strange = {"run_id": "x", "version": champion, "counts": counts}
+    (folder / f"date={day}" / "x.json").write_text(json.dumps(strange), encoding="utf-8")
+    predict(**at(0))
+    assert (folder / f"{day}.csv").exists()
+    assert [path.name for path in (folder / f"date={day}").iterdir()] == ["all=runs.json"]
 
 
 def test_numbers_and_texts_have_no_order_by_which_rows_could_be_new(champion: str, tmp_path: Path) -> None:

@@ -231,6 +231,26 @@ def test_no_candidate_is_begun_once_the_seconds_have_passed(output: Path) -> Non
     assert len(ModelStore("digits").metadata(version)["candidates"]) == 1
 
 
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_candidate_that_writes_into_its_data_spoils_no_other(
+    output: Path, tmp_path: Path, copy: bool
+) -> None:
+    rows = [f"{i},{i % 7},{i * 2.5}" for i in range(100)]
+    location = write_csv(tmp_path / "rows.csv", "\n".join(["a,b,price", *rows]) + "\n")
+    given = {"model": "m", "dataset": location, "target": "price", "metric": "r2", "candidates": 3}
+    result = training.train_challenger(
+        **given,
+        estimator="sklearn.linear_model.Ridge",
+        parameters={"copy_X": copy},
+        search_space={"alpha": [1e6, 1e5, 0.1]},
+        run_id="r",
+        run_after="2026-01-01T00:00:00+09:00",
+    )
+    assert result["parameters"]["alpha"] == 0.1
+    scores = [one["cv_score"] for one in ModelStore("m").metadata(result["version"])["candidates"]]
+    assert all(-1 < score <= 1 for score in scores)
+
+
 def test_a_seed_from_yaml_makes_runs_try_the_same(output: Path) -> None:
     results = [training.train_challenger(**{**SETTINGS, "run_id": run}, seed=7) for run in ("a", "b")]
     assert results[0]["parameters"] == results[1]["parameters"]

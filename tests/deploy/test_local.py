@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_env_files_are_read_as_people_write_them(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text('# a comment\n\nA=1 # one\nexport B="two words"\nC={"json": "a=b"}\n', encoding="utf-8")
-    assert local.read_env_file(file) == {"A": "1", "B": "two words", "C": '{"json": "a=b"}'}
+    text = '\ufeff# a comment\n\nA=1 # one\nexport B="two words"\nC={"json": "a=b"}\nD=\'it # is\' # one\nexport\tE=x\t# y\n'
+    file.write_text(text, encoding="utf-8")
+    known = {"A": "1", "B": "two words", "C": '{"json": "a=b"}', "D": "it # is", "E": "x"}
+    assert local.read_env_file(file) == known
     assert local.read_env_file(tmp_path / "none") == {}
 
 

@@ -37,6 +37,11 @@ def check(tmp_path: Path, function: str, given: str) -> list[Diagnostic]:
 @pytest.mark.parametrize(
     "given",
     [
+        # Ends that a distribution never gives.
+        "estimator: sklearn.linear_model.LogisticRegression, search_space: {C: {distribution: uniform, low: 0, "
+        "high: 10}}",
+        "estimator: sklearn.ensemble.HistGradientBoostingClassifier, search_space: {max_bins: {distribution: "
+        "randint, low: 2, high: 256}}",
         # An estimator that cannot be made without others, and one that takes whatever it is given.
         "estimator: sklearn.ensemble.VotingClassifier, parameters: {voting: soft}",
         "estimator: sklearn.linear_model.LogisticRegression, parameters: {C: .inf, max_iter: 5}",
@@ -57,6 +62,64 @@ def test_a_policy_that_is_known_when_the_task_runs_is_not_told(tmp_path: Path) -
     (found,) = check(tmp_path, "promotion.compare", given)
     assert (found.code, found.message) == ("DAG116", "confidence is 1")
 
+    given = 'model: m, metric: max_error, direction: "{{ var.value.x }}", floors: null, guardrails: null'
+    assert check(tmp_path, "promotion.compare", given) == []
+
+
+def test_numbers_of_fractions_are_none_for_a_parameter_of_whole_ones(tmp_path: Path) -> None:
+    given = f"{TRAIN}, estimator: sklearn.ensemble.RandomForestClassifier, search_space: {{max_depth: {{distribution: "
+    found = check(tmp_path, "training.train_challenger", f"{given} uniform, low: 2, high: 10}}}}")
+    assert {problem.message.partition(" Got")[0] for problem in found} == {
+        "The 'max_depth' parameter of RandomForestClassifier must be an int in the range [1, inf) or None."
+    }
+
+
+def test_an_estimator_of_ones_own_need_not_say_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
+    from callables import _estimators
+
+    class Own(ClassifierMixin, BaseEstimator):
+        def __init__(self, depth: int = 1) -> None:
+            self.depth = depth
+
+    monkeypatch.setattr(_estimators, "resolve", lambda path, key: Own)
+    given = f"{TRAIN}, estimator: callables.own.Own, parameters: {{depth: 3}}"
+    assert check(tmp_path, "training.train_challenger", given) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "message"),
+    [
+        ("promotion.compare", "model: m, metric: accuracy, roll_back: maybe", "roll_back is 'maybe'"),
+        ("prediction.draw_rows", "run_id: a, dataset: data/digits.csv, rows: all, count: 0", ""),
+        ("prediction.draw_rows", "run_id: a, dataset: null, sql: select 1, connection: c, row_id: i", ""),
+        ("prediction.draw_rows", "run_id: a, dataset: data/digits.csv, progress: a/b", "progress is 'a/b'"),
+        ("prediction.predict_rows", f"model: m, selection: '{{}}', {RUN}", "name one source of rows: either"),
+        ("prediction.predict_rows", f"{TRAIN}, timezone: America", "timezone is 'America'"),
+    ],
+)
+def test_a_value_is_told_where_it_counts(tmp_path: Path, function: str, given: str, message: str) -> None:
+    if function.endswith("predict_rows"):
+        given = given.replace("target: digit, row_id: row_id, metric: accuracy", "selection: '{}'")
+    found = check(tmp_path, function, given)
+    assert [problem.message.startswith(message) for problem in found] == ([True] if message else [])
+
+
+def test_arguments_that_are_mapped_are_checked_too(tmp_path: Path) -> None:
+    text = TASK.format(function="promotion.compare", given="model: m, metric: acuracy")
+    text = (
+        text.replace("op_kwargs:", "partial:\n        op_kwargs:")
+        + "      expand: {templates_dict: [{a: 1}]}\n"
+    )
+    (tmp_path / "dag_configs").mkdir()
+    file = tmp_path / "dag_configs" / "values.yaml"
+    file.write_text(text, encoding="utf-8")
+    (found,) = check_paths([file])
+    assert (found.code, found.line, found.message) == ("DAG116", 9, "metric 'acuracy' is not known")
+
 
 def test_rows_of_a_query_need_its_connection(tmp_path: Path) -> None:
     given = 'sql: "select * from {{ var.value.x }}", run_id: a, row_id: id'
@@ -71,13 +134,14 @@ def test_a_check_that_fails_hides_nothing_else_and_stops_nobody(
     from callables import training
 
     def fails(given: dict) -> None:
+        print("for nobody")
         raise SystemExit(f"no check of {sorted(given)}")
 
     monkeypatch.setattr(training.predict_holdout, "check_values", fails, raising=False)
     (found,) = check(tmp_path, "training.predict_holdout", 'model: m, version: "{{ var.value.x }}"')
     assert (found.severity, found.message) == (
         "warning",
-        "the values cannot be checked: SystemExit: no check of ['model', 'version']",
+        f"the values cannot be checked: SystemExit in test_values.py:{fails.__code__.co_firstlineno + 2}",
     )
 
 
