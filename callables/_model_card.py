@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import math
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from callables._dataset import read_holdout
 from callables._estimators import find_scorer
 from callables._files import write_atomic
-from callables._model_store import MOVES, ModelStore
+from callables._model_store import MOVES, ModelStore, ModelStoreError
 from callables._prediction_files import latest_rows
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _write_card(store: ModelStore, version: str) -> UPath:
     name = html.escape(store.name)
     parts = [
         _facts(metadata),
-        _history(metadata, store.history()),
+        _history(store, metadata),
         _errors(scored, fitted),
         _importance(fitted, data.features),
         _section(title, _latest(pictures, latest)),
@@ -121,16 +122,21 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _history(metadata: dict[str, Any], entries: list[dict[str, Any]]) -> str:
-    """Draw the metric of all versions that were compared, and of this one, in the order they were made."""
+def _history(store: ModelStore, metadata: dict[str, Any]) -> str:
+    """Draw the metric of all versions, those that are pruned included, in the order they were made."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     metric, own = metadata["metric"], metadata["version"]
+    entries = store.history()
     values: dict[str, float] = {own: metadata["metrics"][metric]}
     for entry in entries[-MOST_ENTRIES:]:
         score = (entry.get("scores") or {}).get("challenger", {}).get(metric)
         if score is not None:
             values[entry["version"]] = score
+    for version in store.versions()[-MOST_ENTRIES:]:
+        if version not in values:  # never compared: promote_model was paused, say
+            with contextlib.suppress(ModelStoreError, KeyError):
+                values[version] = store.metadata(version)["metrics"][metric]
     promoted = {entry["version"] for entry in entries if entry["verdict"] in MOVES} & {*values}
     order = {version: place for place, version in enumerate(sorted(values))}
     figure, axes = _axes(8, 2.6)
@@ -150,7 +156,7 @@ def _history(metadata: dict[str, Any], entries: list[dict[str, Any]]) -> str:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _made(list(order), place)))
     axes.legend(frameon=False, fontsize=8)
     better = "more is better" if find_scorer(metric)[1] == "maximize" else "less is better"
-    return _section(f"{metric} of the versions that were compared ({better})", _svg(figure))
+    return _section(f"{metric} of all versions ({better})", _svg(figure))
 
 
 def _made(versions: list[str], place: float) -> str:
