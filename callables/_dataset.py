@@ -95,7 +95,9 @@ def _check_shape(location: str, data: bytes) -> tuple[list[str], list[int]]:
             end = lines.line_num
     except (csv.Error, UnicodeDecodeError) as error:
         place = f", from line {end + 1} on" if end else ""
-        raise ValueError(f"dataset {location!r} is not a CSV in UTF-8{place}: {error}{_QUOTE}") from None
+        raise ValueError(
+            f"dataset {location!r} is not a CSV in UTF-8{place}: {error}; a quote that is never closed?"
+        ) from None
     if not header:
         blank = "its first line is blank" if starts else "it is empty"
         raise ValueError(f"dataset {location!r} is not a CSV with a header line: {blank}")
@@ -107,9 +109,6 @@ def _check_shape(location: str, data: bytes) -> tuple[list[str], list[int]]:
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"dataset {location!r} has two columns named {', '.join(map(repr, twice))}")
     return header, starts
-
-
-_QUOTE = "; a quote that is never closed?"
 
 
 def read_dataset(location: str, target: str, row_id: str | None) -> Dataset:
@@ -282,7 +281,7 @@ def _repeated(frame: pd.DataFrame) -> dict[str, str]:
 def _differences(column: pd.Series, known: dict[str, Any]) -> Iterator[str]:
     """Yield how a column differs from what the champion learnt from."""
     name = known["name"]
-    if _is_number(str(column.dtype)) != _is_number(known["dtype"]):
+    if is_number(str(column.dtype)) != is_number(known["dtype"]):
         yield f"column {name!r} is {column.dtype}; the champion learnt from {known['dtype']}"
         return
     low, high = known.get("min"), known.get("max")
@@ -297,7 +296,8 @@ def _differences(column: pd.Series, known: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _is_number(dtype: str) -> bool:
+def is_number(dtype: str) -> bool:
+    """Tell whether a column of this type has numbers; true and false count as such."""
     return dtype.startswith(("int", "uint", "float", "bool", "Int", "Float"))
 
 
@@ -325,14 +325,19 @@ def _lines(index: pd.Index) -> str:
     return shown if len(index) <= ROWS_SHOWN else f"{shown}, …"
 
 
+def check_share(share: float) -> None:
+    """Raise ValueError unless a part of the rows can be held out."""
+    if not 0 < share < 1:
+        raise ValueError(f"holdout_share is {share}; it must lie between 0 and 1, such as 0.2")
+
+
 def split_holdout(dataset: Dataset, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split into (training rows, holdout rows); ``share`` is about the part held out, 0 < share < 1.
 
     A row's side depends on its id and the seed alone, so that the holdout stays the same from run to run,
     and a row never changes sides when others are added.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"holdout_share is {share}; it must lie between 0 and 1, such as 0.2")
+    check_share(share)
     limit = int(share * 2**64)
     held_out = dataset.frame[dataset.row_id].map(lambda row: _hash64(f"{seed}:{row}") < limit)
     training, holdout = dataset.frame[~held_out], dataset.frame[held_out]

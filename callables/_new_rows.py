@@ -45,6 +45,7 @@ class Progress:
         """Open the note ``name`` of ``model``; ValueError where no file can have that name."""
         if safe_name(name) != name:
             raise ValueError(f"progress is {name!r}; use letters, digits, '.', '_' and '-'")
+        self.name = name
         self.path: UPath = output_path("predictions", model, f"{name}.json")
 
     def choose(self, source: RowSource, new_by: str, run_id: str) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class Progress:
                 "give draw_rows a `progress: <name>` of its own, which then starts with all rows, or, if "
                 f"they are the same rows, write {right} into that file"
             )
-        chosen = {"rows": "new", "new_by": new_by, "progress": self.path.name.removesuffix(".json"), "of": of}
+        chosen = {"rows": "new", "new_by": new_by, "progress": self.name, "of": of}
         if (known := _run_in(note, run_id)) is not None:
             return {**chosen, "after": known[0], "until": known[1]}
         after, until, count = note["until"], None, 0

@@ -407,11 +407,13 @@ def _close(model: str, day: date) -> bool:
     for path in files:
         tag = tag_of(path)
         try:
-            heads = [(row[1], row[0]) for row in _rows_in(path)]
+            head = None  # and all others are read, to know that the file is whole
+            for row in _rows_in(path):
+                head = head or (row[1], row[0])
         except SpoiltError as error:
             log.warning("%s; it stays as it is: clear its run", error)
             continue
-        parts += [(head, path) for head in heads[:1]]
+        parts += [(head, path)] if head else []
         tags[path] = tag
     if not tags:
         return False

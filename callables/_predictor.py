@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from callables._dataset import NO_VALUE
+from callables._dataset import NO_VALUE, RANGE_SLACK, ROWS_SHOWN, is_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from callables._model_store import Loaded
     from callables._row_source import RowSource
-
-ROWS_SHOWN = 5
-RANGE_SLACK = 0.1  # of the training range, beyond which a value is counted
 
 
 class Predictor:
@@ -23,7 +20,7 @@ class Predictor:
     def __init__(self, loaded: Loaded, features: list[dict[str, Any]], source: RowSource) -> None:
         self._loaded, self._features, self._source = loaded, features, source
         self.names = [feature["name"] for feature in features]
-        self.texts = [feature["name"] for feature in features if not _is_number(feature)]
+        self.texts = [feature["name"] for feature in features if not is_number(feature["dtype"])]
         self.out_of_range: dict[str, int] = {}
         self.never_seen: dict[str, int] = {}
         self._unknown: dict[str, str] = {}  # one text of each column that has some
@@ -55,11 +52,11 @@ class Predictor:
         for feature in self._features:
             name = feature["name"]
             column = frame[name]
-            if not _is_number(feature):
+            if not is_number(feature["dtype"]):
                 frame[name] = column = _as_texts(column)
             if empty := int(column.isna().sum()):
                 self.empty[name] = self.empty.get(name, 0) + empty
-            if not _is_number(feature):
+            if not is_number(feature["dtype"]):
                 self._count_never_seen(column, feature)
                 continue
             if column.dtype.kind not in "iufb" and not column.isna().all():
@@ -128,7 +125,3 @@ def _as_texts(column: pd.Series) -> pd.Series:
         column = column.astype("Int64")  # whole numbers beside a gap
     texts = column.astype(object).map(str, na_action="ignore")
     return texts.where(column.notna() & ~texts.isin(NO_VALUE))
-
-
-def _is_number(feature: dict[str, Any]) -> bool:
-    return feature["dtype"].startswith(("int", "uint", "float", "bool"))

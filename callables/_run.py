@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 
 def seed_of(run_id: str) -> int:
@@ -30,3 +31,11 @@ def parse_time(text: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise ValueError(f"time {text!r} is not ISO 8601 with an offset, such as 2026-01-01T09:00:00+09:00")
     return moment
+
+
+def parse_zone(name: str) -> ZoneInfo:
+    """Return a time zone; ValueError for a name that is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"timezone is {name!r}; it must be a name such as Asia/Seoul") from None

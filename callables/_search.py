@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Fold = tuple[Any, Any, Any, Any]  # features and target to learn from, features and target to check with
+LEAST = {"candidates": 1, "folds": 2}
 DISTRIBUTIONS = ("uniform", "loguniform", "randint")
 
 
@@ -50,9 +51,8 @@ def search(
     from sklearn.base import clone, is_classifier
     from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold
 
-    for name, value, least in (("candidates", candidates, 1), ("folds", folds, 2)):
-        if value < least:
-            raise ValueError(f"{name} is {value}; it must be {least} or more")
+    for name, value in (("candidates", candidates), ("folds", folds)):
+        check_budget(name, value)
     estimator = pipeline.named_steps["estimator"]
     if estimator.get_params().get("random_state", 0) is None:
         estimator.set_params(random_state=seed)
@@ -93,6 +93,12 @@ def search(
         raise ValueError(f"all {len(tried)} candidates failed; the first: {tried[0]['error']}")
     estimator.set_params(**settings_of_best)
     return Found(pipeline, chosen["parameters"], chosen["cv_score"], tried)
+
+
+def check_budget(name: str, value: int) -> None:
+    """Raise ValueError for fewer candidates or folds than make sense."""
+    if value < LEAST[name]:
+        raise ValueError(f"{name} is {value}; it must be {LEAST[name]} or more")
 
 
 def _prepare(pipeline: Any, rows: tuple[pd.DataFrame, pd.Series], cv: Any) -> list[Fold]:

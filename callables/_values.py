@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from callables._files import project_path, safe_name
-from callables._run import parse_flag
+from callables._files import project_path
+from callables._run import parse_flag, parse_zone
 
 Given = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -67,7 +67,9 @@ def of_dataset(given: Given) -> Iterator[Problem]:
 
 def of_training(given: Given) -> Iterator[Problem]:
     """Check what train_challenger is given, the estimator's own parameters and search space included."""
+    from callables._dataset import check_share
     from callables._estimators import find_scorer, resolve
+    from callables._search import check_budget
 
     given = _known(given)
     yield from of_dataset(given)
@@ -78,14 +80,11 @@ def of_training(given: Given) -> Iterator[Problem]:
     for place, name in named:
         if name and (text := _refusal(find_scorer, name)):
             yield Problem(place, text)
-    for name, least in (("candidates", 1), ("folds", 2)):
-        if given.get(name) is not None and given[name] < least:
-            yield Problem((name,), f"{name} is {given[name]}; it must be {least} or more")
-    share = given.get("holdout_share")
-    if share is not None and not 0 < share < 1:
-        yield Problem(
-            ("holdout_share",), f"holdout_share is {share}; it must lie between 0 and 1, such as 0.2"
-        )
+    for name in ("candidates", "folds"):
+        if name in given and (text := _refusal(check_budget, name, given[name])):
+            yield Problem((name,), text)
+    if "holdout_share" in given and (text := _refusal(check_share, given["holdout_share"])):
+        yield Problem(("holdout_share",), text)
     if given.get("estimator") and not _refusal(resolve, given["estimator"], "estimator"):
         yield from _parameters(given)
 
@@ -165,8 +164,6 @@ def of_draw(given: Given) -> Iterator[Problem]:
     if text := _refusal(Progress, given.get("model") or "model", given.get("progress", "progress")):
         yield Problem(("progress",), text)
     rows = given.get("rows", "random")
-    if isinstance(rows, str) and rows not in ("random", "new", "all"):
-        yield Problem(("rows",), f"rows is {rows!r}; it must be random, new, all or a number")
     number = rows if isinstance(rows, int) else given.get("count", 1) if rows == "random" else 1
     if number < 1:
         yield Problem(("rows" if isinstance(rows, int) else "count",), f"cannot draw {number} rows")
@@ -179,18 +176,13 @@ def of_draw(given: Given) -> Iterator[Problem]:
 
 def of_prediction(given: Given) -> Iterator[Problem]:
     """Check where predict_rows reads from, and the time zone."""
-    from zoneinfo import ZoneInfo
-
     named, given = _named(given), _known(given)
     yield from _model(given)
     yield from _source(named)
     if given.get("chunk_rows", 1) < 1:
         yield Problem(("chunk_rows",), f"chunk_rows is {given['chunk_rows']}; it must be 1 or more")
-    if zone := given.get("timezone"):
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            yield Problem(("timezone",), f"timezone is {zone!r}; it must be a name such as Asia/Seoul")
+    if (zone := given.get("timezone")) and (text := _refusal(parse_zone, zone)):
+        yield Problem(("timezone",), text)
     yield from _columns(given, ("row_id",))
 
 
@@ -212,11 +204,10 @@ def _known(given: Given) -> Given:
 
 
 def _model(given: Given) -> Iterator[Problem]:
-    name = given.get("model")
-    if name and safe_name(name) != name:
-        yield Problem(
-            ("model",), f"model {name!r} is not a plain name: use letters, digits, '.', '_' and '-'"
-        )
+    from callables._model_store import ModelStore
+
+    if (name := given.get("model")) and (text := _refusal(ModelStore, name)):
+        yield Problem(("model",), text)
 
 
 def _columns(given: Given, keys: tuple[str, ...]) -> Iterator[Problem]:

@@ -8,7 +8,6 @@ import json
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
-from zoneinfo import ZoneInfo
 
 from callables import _prediction_files, _values
 from callables._airflow import skip
@@ -23,7 +22,7 @@ from callables._model_store import Loaded, ModelStore, ModelStoreError
 from callables._new_rows import Progress, inside
 from callables._predictor import Predictor
 from callables._row_source import CHUNK_ROWS, RowSource
-from callables._run import parse_time, seed_of
+from callables._run import parse_time, parse_zone, seed_of
 from callables._values import checked_by
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def predict_rows(
     if found.problem:
         _warn_once(store, found, slack)
     moment = parse_time(run_after)
-    zone = _zone(timezone)
+    zone = parse_zone(timezone)
     day = moment.astimezone(zone).date()
     path = _prediction_files.path_of(model, day, run_id)
     predictor = Predictor(found, store.metadata(found.version)["features"], source)
@@ -178,7 +177,7 @@ def predict_rows(
     _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     _close_days(store, day, today.date())
-    _draw_latest(store, found.version, today)
+    _renew_card(store, found.version, today)
     path = _prediction_files.place_of(model, day, run_id)
     log.info("%s predicted %d rows in %s", found.version, file.rows, path)
     return {
@@ -188,13 +187,6 @@ def predict_rows(
         "out_of_range": predictor.out_of_range,
         "never_seen": predictor.never_seen,
     }
-
-
-def _zone(timezone: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"timezone is {timezone!r}; it must be a name such as Asia/Seoul") from None
 
 
 def _close_days(store: ModelStore, day: date, today: date) -> None:
@@ -210,7 +202,7 @@ def _close_days(store: ModelStore, day: date, today: date) -> None:
             log.warning("the rows of %s have moved from those that were learnt from: %s", closed, features)
 
 
-def _draw_latest(store: ModelStore, version: str, today: datetime) -> None:
+def _renew_card(store: ModelStore, version: str, today: datetime) -> None:
     """Make the card of the version that predicts anew, once a day and after a promotion: with these rows."""
     from callables._model_card import write_card
 
