@@ -116,9 +116,9 @@ def _prepare(pipeline: Any, rows: tuple[pd.DataFrame, pd.Series], cv: Any) -> li
         folds.append(
             (
                 steps.fit_transform(features.iloc[learn], target.iloc[learn]),
-                target.iloc[learn],
+                target.iloc[learn].to_numpy(),
                 steps.transform(features.iloc[check]),
-                target.iloc[check],
+                target.iloc[check].to_numpy(),
             )
         )
     return folds

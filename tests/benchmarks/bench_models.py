@@ -195,35 +195,36 @@ def prediction(folder: Path) -> None:
 
 
 def start_of_a_training(folder: Path) -> None:
-    """Print how long a training takes under a real LocalExecutor, as `make up` sets it up and as Airflow is.
+    """Print how long tasks take under a real LocalExecutor, by what `make up` adds to Airflow as it is.
 
-    Both have their bytecode; the plain one lacks the imports before the fork and the one BLAS thread.
+    It adds bytecode (uv installs none, and an image that is read-only never gets any), imports before the
+    fork, and one BLAS thread.
     """
     from local import Api, Instance, free_ports, read_env_file
 
     print("\nTasks from the worker's start to their end (LocalExecutor), the best of some\n")
+    local = read_env_file(ROOT / "deploy" / "local.env")
+    without = {key: value for key, value in local.items() if not key.endswith("_NUM_THREADS")}
+    without["BATCH_WARM_WORKERS"] = "0"
+    never_compiled = {"PYTHONPYCACHEPREFIX": str(folder / "none"), "PYTHONDONTWRITEBYTECODE": "1"}
+    set_ups = {"no bytecode": {**without, **never_compiled}, "bytecode": without, "make up": local}
     times: dict[str, dict[str, float]] = {}
-    for name, warm in (("plain", "0"), ("make up", "1")):
-        settings = {
-            **read_env_file(ROOT / "deploy" / "local.env"),
-            **free_ports(),
+    for name, settings in set_ups.items():
+        own = {
             "BATCH_OUTPUT": str(folder / name / "output"),
-            "BATCH_WARM_WORKERS": warm,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         }
-        if warm == "0":
-            settings = {key: value for key, value in settings.items() if not key.endswith("_NUM_THREADS")}
-        instance = Instance(folder / name / "home", settings, say=lambda _: None)
+        instance = Instance(folder / name / "home", {**settings, **free_ports(), **own}, say=lambda _: None)
         try:
             instance.start()
-            times[name] = _durations(Api(instance))
+            found = _durations(Api(instance))
         finally:
             instance.stop()
-    rows = {**times["plain"], "all five": sum(times["plain"].values())}
-    warm_rows = {**times["make up"], "all five": sum(times["make up"].values())}
-    print(f"  {'':<20}{'plain':>12}{'make up':>12}{'ratio':>10}")
-    for task, seconds in rows.items():
-        print(f"  {task:<20}{seconds:>10.2f} s{warm_rows[task]:>10.2f} s{seconds / warm_rows[task]:>9.1f}×")
+        times[name] = {**found, "all five": sum(found.values())}
+    print(f"  {'':<20}" + "".join(f"{name:>21}" for name in times))
+    for task, least in times["make up"].items():
+        cells = [f"{found[task]:>9.2f} s ({found[task] / least:>4.1f} ×)" for found in times.values()]
+        print(f"  {task:<20}" + "".join(f"{cell:>21}" for cell in cells))
 
 
 def _durations(api: Any) -> dict[str, float]:
