@@ -68,25 +68,52 @@ def of_dataset(given: Given) -> Iterator[Problem]:
 def of_training(given: Given) -> Iterator[Problem]:
     """Check what train_challenger is given, the estimator's own parameters and search space included."""
     from callables._dataset import check_share
-    from callables._estimators import find_scorer, resolve
+    from callables._estimators import resolve
     from callables._search import check_budget
 
+    # What the estimator can give may depend on settings that come later.
+    settled = not given.get("search_space") and given.get("parameters") is not ...
     given = _known(given)
     yield from of_dataset(given)
     if (path := given.get("scaler")) and (text := _refusal(resolve, path, "scaler")):
         yield Problem(("scaler",), text)
-    named: list[tuple[tuple[str | int, ...], Any]] = [(("metric",), given.get("metric"))]
-    named += [(("other_metrics", place), name) for place, name in enumerate(given.get("other_metrics") or ())]
-    for place, name in named:
-        if name and (text := _refusal(find_scorer, name)):
-            yield Problem(place, text)
     for name in ("candidates", "folds"):
         if name in given and (text := _refusal(check_budget, name, given[name])):
             yield Problem((name,), text)
     if "holdout_share" in given and (text := _refusal(check_share, given["holdout_share"])):
         yield Problem(("holdout_share",), text)
+    estimator = None
     if given.get("estimator") and not _refusal(resolve, given["estimator"], "estimator"):
-        yield from _parameters(given)
+        problems = list(_parameters(given))
+        yield from problems
+        estimator = None if problems else _made(given)
+    yield from _metrics(given, estimator, settled)
+
+
+def _made(given: Given) -> Any:
+    """Return the estimator with its parameters; None if it needs others."""
+    from callables._estimators import resolve
+
+    try:
+        return resolve(given["estimator"], "estimator")(**given.get("parameters") or {})
+    except (TypeError, ValueError):
+        return None
+
+
+def _metrics(given: Given, estimator: Any, settled: bool) -> Iterator[Problem]:
+    """Check the metrics by their names, and whether the estimator can be measured by them."""
+    from callables._estimators import check_metric, find_scorer
+
+    named: list[tuple[tuple[str | int, ...], Any]] = [(("metric",), given.get("metric"))]
+    named += [(("other_metrics", place), name) for place, name in enumerate(given.get("other_metrics") or ())]
+    for place, name in named:
+        if not name:
+            continue
+        text = _refusal(find_scorer, name)
+        if not text and estimator is not None:
+            text = _refusal(lambda name=name: check_metric(name, estimator, settled=settled))
+        if text:
+            yield Problem(place, text)
 
 
 def _parameters(given: Given) -> Iterator[Problem]:

@@ -141,6 +141,9 @@ def train_challenger(
 
     training, holdout = split_holdout(data, holdout_share, holdout_seed)
     pipeline = _estimators.build_pipeline(training[data.features], estimator, parameters or {}, scaler)
+    for name in metrics_wanted:  # told before the time is spent
+        _estimators.check_metric(name, pipeline[-1], settled=not search_space)
+        _estimators.check_target(name, pipeline[-1], training[target])
     if search_space and _is_classifier(estimator):
         check_classes(data, folds, training)
     log.info("training %s on %d rows, %d held out", estimator, len(training), len(holdout))

@@ -392,6 +392,16 @@ def test_rows_sorted_by_the_target_are_searched_in_random_order(output: Path, tm
         ({"estimator": "sklearn.preprocessing.StandardScaler", "parameters": {}}, "predicts nothing"),
         ({"other_metrics": ["f1_makro"]}, "did you mean 'f1_macro'?"),
         ({"metric": "acuracy"}, "metric 'acuracy' is not known; did you mean 'accuracy'?"),
+        ({"other_metrics": ["f1"]}, "'f1' does not suit target 'digit': Target is multiclass"),
+        ({"metric": "f1"}, "average='binary'; take f1_macro, f1_micro, f1_weighted"),
+        (
+            {"metric": "r2", "estimator": "sklearn.linear_model.Ridge", "parameters": {}},
+            "'f1_macro' is of classes",
+        ),
+        (
+            {"metric": "neg_log_loss", "estimator": "sklearn.svm.LinearSVC", "parameters": {}},
+            "needs predict_proba, which this LinearSVC does not have",
+        ),
         ({"candidates": 0}, "candidates is 0; it must be 1 or more"),
         ({"folds": 1}, "folds is 1; it must be 2 or more"),
         ({"holdout_share": 1.5}, "holdout_share is 1.5"),

@@ -47,6 +47,13 @@ def check(tmp_path: Path, function: str, given: str) -> list[Diagnostic]:
         "estimator: sklearn.linear_model.LogisticRegression, parameters: {C: .inf, max_iter: 5}",
         "estimator: sklearn.ensemble.RandomForestClassifier, search_space: {max_depth: [3, null], n_estimators: "
         "{distribution: randint, low: 5, high: 50}}",
+        # What it gives depends on settings that come later.
+        "estimator: sklearn.linear_model.SGDClassifier, search_space: {loss: [log_loss]}, other_metrics: "
+        "[neg_log_loss]",
+        'estimator: sklearn.linear_model.SGDClassifier, parameters: {loss: "{{ var.value.x }}"}, other_metrics: '
+        "[neg_log_loss]",
+        "estimator: sklearn.linear_model.SGDClassifier, parameters: {loss: log_loss}, other_metrics: "
+        "[neg_log_loss, r2]",
         'estimator: "{{ var.value.estimator }}", parameters: {anything: 1}',
         'estimator: sklearn.linear_model.LogisticRegression, parameters: {C: "{{ var.value.x }}"}',
     ],
@@ -84,6 +91,8 @@ def test_an_estimator_of_ones_own_need_not_say_what_it_takes(
     class Own(ClassifierMixin, BaseEstimator):
         def __init__(self, depth: int = 1) -> None:
             self.depth = depth
+
+        def predict(self, rows: object) -> object: ...
 
     monkeypatch.setattr(_estimators, "resolve", lambda path, key: Own)
     given = f"{TRAIN}, estimator: callables.own.Own, parameters: {{depth: 3}}"
