@@ -33,6 +33,7 @@ TIMEDELTA = {
     "anyOf": [TYPED, {"type": "null"}],
     "description": "{__type__: datetime.timedelta, minutes: 5}, or null for none",
 }
+OBJECT = {"anyOf": [TYPED, {"type": "null"}]}
 DATE = {"description": "A date or time, such as 2026-01-01; timezone says where"}
 CALLBACK = {
     "anyOf": [
@@ -124,6 +125,15 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     "queue": TEXT,
     "retries": COUNT,
     "retry_delay": DURATION,
+    # A text or a mapping would be taken, and be of no use only when the task runs, or fails.
+    "post_execute": OBJECT,
+    "pre_execute": OBJECT,
+    "retry_policy": {
+        **OBJECT,
+        "description": "{__type__: airflow.sdk.ExceptionRetryPolicy, rules: [{__type__: "
+        "airflow.sdk.RetryRule, exception: builtins.ValueError, action: {__type__: airflow.sdk.RetryAction, "
+        "__args__: [fail]}}]}",
+    },
     "retry_exponential_backoff": {"type": ["boolean", "number"]},
     "wait_for_downstream": FLAG,
     **{f"on_{event}_callback": CALLBACK for event in ("execute", "failure", "retry", "skipped", "success")},

@@ -286,7 +286,11 @@ def _translate(document: Document, error: ValidationError, prefix: KeyPath) -> I
         message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
         hint = ""
         if wanted == ["__type__"]:
-            hint = "say what it is, as in {__type__: datetime.timedelta, minutes: 5}"
+            meant = schema.get("description", "").partition(", or null")[0]
+            example = (
+                meant if meant.startswith("{__type__: ") else "{__type__: datetime.timedelta, minutes: 5}"
+            )
+            hint = f"say what it is, as in {example}"
         elif wanted == ["tasks"] and path and did_you_mean(str(path[-1]), ["default"]):
             hint = "did you mean 'default'?"
         yield document.problem("DAG003", path, message, hint, key=True)
