@@ -9,10 +9,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from callables._dataset import read_holdout
+from callables._dataset import read_rows
 from callables._estimators import find_scorer
-from callables._files import write_atomic
-from callables._model_store import MOVES, ModelStore, ModelStoreError
+from callables._files import relative_to_project, write_atomic
+from callables._model_store import (
+    HOLDOUT_COLUMNS,
+    HOLDOUT_PREDICTIONS,
+    MOVES,
+    ModelStore,
+    ModelStoreError,
+)
 from callables._prediction_files import latest_rows
 
 if TYPE_CHECKING:
@@ -37,9 +43,10 @@ svg { max-width: 100%; height: auto }
 
 
 def write_card(store: ModelStore, version: str) -> UPath:
-    """Make the card of a version, from the store and the data that it was trained on; return its place.
+    """Make the card of a version from what the store keeps of it, and return the card's place.
 
-    Raises ModelStoreError or ValueError where the version, or the rows that it was scored on, are no more.
+    The rows of the latest predictions are drawn from the dataset as it is now; without it they have no
+    picture. Raises ModelStoreError where the version, or what it predicted for its holdout, is no more.
     """
     import matplotlib as mpl
 
@@ -50,28 +57,20 @@ def write_card(store: ModelStore, version: str) -> UPath:
 
 def _write_card(store: ModelStore, version: str) -> UPath:
     """Make the card."""
-    from callables._estimators import predict
-
     metadata = store.metadata(version)
-    data, holdout = read_holdout(metadata)
     fitted = store.load(version)
-    predictions, probabilities = predict(fitted, holdout[data.features])
-    scored = holdout[[data.row_id, data.target]].set_axis(["row_id", "actual"], axis=1)
-    scored = scored.assign(prediction=predictions, probability=probabilities)
+    scored = _scored(store.folder(version) / HOLDOUT_PREDICTIONS, fitted)
     latest = latest_rows(store.name, version, LATEST)
-    if latest:
-        rows = data.frame.set_index(data.row_id).reindex([row["row_id"] for row in latest])
-        pictures, title = rows[data.features], "The latest predictions"
-    else:
-        latest = scored.head(LATEST).to_dict("records")
-        pictures, title = holdout[data.features].head(LATEST), "Predictions of rows held out"
+    title = "The latest predictions" if latest else "Predictions of rows held out"
+    shown = latest or scored.head(LATEST).to_dict("records")
+    features = _features(metadata, [row["row_id"] for row in shown])
     name = html.escape(store.name)
     parts = [
         _facts(metadata),
         _history(store, metadata),
         _errors(scored, fitted),
-        _importance(fitted, data.features),
-        _section(title, _latest(pictures, latest)),
+        _importance(fitted, list(features.columns)),
+        _section(title, _latest(features, shown)),
     ]
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name} {version}</title>\n'
@@ -82,6 +81,35 @@ def _write_card(store: ModelStore, version: str) -> UPath:
     path = store.folder(version) / "card.html"
     write_atomic(path, text.encode())
     return path
+
+
+def _scored(path: UPath, fitted: Any) -> pd.DataFrame:
+    """Read what a version predicted for its holdout: classes as texts, a regression's values as numbers."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
+        frame = frame[[*HOLDOUT_COLUMNS]]
+        if not hasattr(fitted, "classes_"):
+            frame = frame.astype({"actual": float, "prediction": float})
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        wrong = "does not exist" if isinstance(error, FileNotFoundError) else f"is spoilt ({error})"
+        place = relative_to_project(path)
+        raise ModelStoreError(f"{place} {wrong}; clear predict_holdout of the run that made it") from None
+    return frame
+
+
+def _features(metadata: dict[str, Any], row_ids: list[str]) -> pd.DataFrame:
+    """Return these rows' features as the dataset has them now; empty where it has them no more."""
+    import pandas as pd
+
+    names = [feature["name"] for feature in metadata["features"]]
+    try:
+        frame, row_id, _ = read_rows(metadata["dataset"]["location"], metadata["row_id"], metadata["target"])
+        rows = frame.drop_duplicates(row_id).set_index(row_id)
+    except (OSError, ValueError, KeyError):  # it has gone, or has become another
+        rows = pd.DataFrame()
+    return rows.reindex(row_ids).reindex(columns=names)
 
 
 def _facts(metadata: dict[str, Any]) -> str:
@@ -180,7 +208,10 @@ def _errors(scored: pd.DataFrame, fitted: Any) -> str:
     """Draw where a classifier errs, or how far a regression is off."""
     if not hasattr(fitted, "classes_"):
         return _residuals(scored)
-    classes = sorted({*scored["actual"].tolist(), *scored["prediction"].tolist()}, key=str)
+    found = {*scored["actual"], *scored["prediction"]}
+    # As the model has them, 10 after 9; then those that only the holdout has.
+    known = [text for text in map(str, fitted.classes_.tolist()) if text in found]
+    classes = [*known, *sorted(found.difference(known))]
     return _confusion(scored, classes) + _per_class(scored, classes)
 
 

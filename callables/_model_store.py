@@ -2,7 +2,7 @@
 
 ::
 
-    versions/<version>/  model.joblib  metadata.json  holdout_predictions.csv
+    versions/<version>/  model.joblib  metadata.json  holdout_predictions.csv  card.html
     champion.json        {"version", "previous", "promoted_at", "run_id", "reason", "metrics"}
     history.jsonl        one line per verdict
 
@@ -54,8 +54,8 @@ LOCK_TIMEOUT_S = 60
 APPEND_TRIES = 20  # on object storage, where another may have written first
 LEFT_OF_A_RUN_AFTER_S = 3600  # no save takes so long
 LEFT_AFTER = timedelta(days=1)  # what is half done for so long will never be finished
-
-
+HOLDOUT_PREDICTIONS = "holdout_predictions.csv"
+HOLDOUT_COLUMNS = ("row_id", "actual", "prediction", "probability")
 MENDING = "trigger promote_model with a version to mend it"
 MOVES = ("promoted", "rolled back")  # the verdicts that moved the pointer
 

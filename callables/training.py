@@ -22,7 +22,7 @@ from callables._dataset import (
     warnings,
 )
 from callables._files import relative_to_project, sha256, to_json, write_atomic
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import HOLDOUT_COLUMNS, HOLDOUT_PREDICTIONS, ModelStore, ModelStoreError
 from callables._run import parse_time, seed_of
 from callables._search import plain
 from callables._values import checked_by
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOLDOUT_COLUMNS = ("row_id", "actual", "prediction", "probability")
 MOST_CATEGORIES = 1000  # of a text column, to be kept on record
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "joblib")
 
@@ -193,7 +192,7 @@ def predict_holdout(*, model: str, version: str) -> dict:
     predictions, probabilities = _estimators.predict(store.load(version), holdout[data.features])
     shares = [None] * len(holdout) if probabilities is None else probabilities.tolist()
     rows = zip(holdout[data.row_id], holdout[data.target].tolist(), predictions.tolist(), shares, strict=True)
-    path = store.folder(version) / "holdout_predictions.csv"
+    path = store.folder(version) / HOLDOUT_PREDICTIONS
     write_atomic(path, csv_bytes(HOLDOUT_COLUMNS, rows))
     log.info("wrote %d predictions to %s", len(holdout), path)
     try:

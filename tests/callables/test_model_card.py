@@ -11,7 +11,7 @@ import pytest
 
 from callables import prediction, promotion, training
 from callables._model_card import write_card
-from callables._model_store import ModelStore
+from callables._model_store import ModelStore, ModelStoreError
 
 DIGITS: dict[str, Any] = {
     "model": "digits",
@@ -95,6 +95,38 @@ def test_a_regression_shows_its_residuals(output: Path, tmp_path: Path) -> None:
     assert found[1].startswith("Residuals of the ")
     assert found[2:] == ["Features that weigh most", "Predictions of rows held out"]
     assert "<seoul>" not in card
+
+
+def test_a_card_needs_no_dataset(output: Path, tmp_path: Path) -> None:
+    data = tmp_path / "digits.csv"
+    data.write_bytes(Path("data/digits.csv").read_bytes())
+    version, before = train(dataset=str(data))
+    lines = data.read_text(encoding="utf-8").splitlines()
+    # More rows, some of which fall into the holdout: a file that grows from hour to hour.
+    data.write_text("\n".join([*lines, *(f"9{line}" for line in lines[1:50])]) + "\n", encoding="utf-8")
+    write_card(ModelStore("digits"), version)
+    assert card_of("digits", version) == before
+    data.unlink()
+    write_card(ModelStore("digits"), version)
+    assert titles(card_of("digits", version)) == titles(before)
+    assert card_of("digits", version).count("<svg") == before.count("<svg") - 5  # no pictures of rows
+
+
+def test_classes_stand_in_the_models_order(output: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sizes.csv"
+    lines = [f"{i},{i % 12},{i % 12}" for i in range(240)]
+    data.write_text("\n".join(["id,x,size", *lines]) + "\n", encoding="utf-8")
+    _, card = train(dataset=str(data), target="size", row_id="id")
+    assert re.findall(r"<tr><td>(\d+)</td>", card) == [str(number) for number in range(12)]
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"row_id,actual\n1,2\n", b"\xff\xfe"])
+def test_without_what_it_predicted_a_version_has_no_card(output: Path, damage: bytes | None) -> None:
+    version, _ = train()
+    path = Path(str(ModelStore("digits").folder(version) / "holdout_predictions.csv"))
+    path.unlink() if damage is None else path.write_bytes(damage)
+    with pytest.raises(ModelStoreError, match="holdout_predictions.csv .*; clear predict_holdout of the run"):
+        write_card(ModelStore("digits"), version)
 
 
 def test_a_card_that_cannot_be_made_costs_no_model(
