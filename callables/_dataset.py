@@ -284,6 +284,13 @@ def _differences(column: pd.Series, known: dict[str, Any]) -> Iterator[str]:
     if is_number(str(column.dtype)) != is_number(known["dtype"]):
         yield f"column {name!r} is {column.dtype}; the champion learnt from {known['dtype']}"
         return
+    if column.dtype.kind == "f" and known["dtype"].startswith(("int", "uint")):
+        fractions = column.index[column.notna() & (column % 1 != 0)]
+        if len(fractions):
+            yield (
+                f"column {name!r} has fractions in {len(fractions)} rows: {_lines(fractions)}; the champion "
+                "learnt from whole numbers"
+            )
     low, high = known.get("min"), known.get("max")
     if low is None or high is None:
         return

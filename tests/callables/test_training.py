@@ -199,11 +199,12 @@ def test_what_may_be_meant_otherwise_is_a_warning(
     text = (tmp_path / "rows.csv").read_text(encoding="utf-8")
     rows = [line.split(",") for line in text.splitlines()]
     for number, row in enumerate(rows[1:]):
-        row[1] = "900" if number == 7 else row[1]
+        row[1] = {7: "900", 9: "9.5"}.get(number, row[1])
         row[2] = f"t{number}"
     write_csv(tmp_path / "rows.csv", "\n".join(",".join(row[:3] + row[4:]) for row in rows) + "\n")
     now = training.check_dataset(**given)["warnings"]
     assert "column 'a' lies outside 0 to 59, which the champion learnt from, in 1 rows: line 9" in now
+    assert "column 'a' has fractions in 1 rows: line 11; the champion learnt from whole numbers" in now
     assert "column 'b' is str; the champion learnt from int64" in now
     assert "no column for what the champion learnt from: 'c'" in now
     assert "the champion does not know: 'new'" in now
