@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING, Any
 from callables._dataset import read_rows
 from callables._estimators import find_scorer
 from callables._files import relative_to_project, write_atomic
-from callables._model_store import (
-    HOLDOUT_COLUMNS,
-    HOLDOUT_PREDICTIONS,
-    MOVES,
-    ModelStore,
-    ModelStoreError,
-)
+from callables._model_history import MOVES
+from callables._model_store import ModelStore
+from callables._model_versions import HOLDOUT_COLUMNS, HOLDOUT_PREDICTIONS, ModelStoreError
 from callables._prediction_files import latest_rows
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import Any
 
 from callables._env import start_command
 from callables._files import output_path
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import ModelStore
+from callables._model_versions import ModelStoreError
 
 
 def prune(*, model: str, keep: int, run_id: str) -> dict:

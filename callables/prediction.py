@@ -18,7 +18,8 @@ from callables._files import (
     to_json,
     write_if_unchanged,
 )
-from callables._model_store import Loaded, ModelStore, ModelStoreError
+from callables._model_store import Loaded, ModelStore
+from callables._model_versions import ModelStoreError
 from callables._new_rows import Progress, inside
 from callables._predictor import Predictor
 from callables._row_source import CHUNK_ROWS, RowSource

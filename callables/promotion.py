@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from callables import _values
 from callables._airflow import fail, skip
 from callables._dataset import fingerprint, read_holdout, split_holdout
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import ModelStore
+from callables._model_versions import ModelStoreError
 from callables._run import parse_flag
 from callables._values import checked_by
 

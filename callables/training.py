@@ -22,7 +22,8 @@ from callables._dataset import (
     warnings,
 )
 from callables._files import relative_to_project, sha256, to_json, write_atomic
-from callables._model_store import HOLDOUT_COLUMNS, HOLDOUT_PREDICTIONS, ModelStore, ModelStoreError
+from callables._model_store import ModelStore
+from callables._model_versions import HOLDOUT_COLUMNS, HOLDOUT_PREDICTIONS, ModelStoreError
 from callables._run import parse_time, seed_of
 from callables._search import plain
 from callables._values import checked_by

@@ -11,7 +11,8 @@ import pytest
 
 from callables import prediction, promotion, training
 from callables._model_card import write_card
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import ModelStore
+from callables._model_versions import ModelStoreError
 
 DIGITS: dict[str, Any] = {
     "model": "digits",

@@ -15,7 +15,8 @@ from trees import tree
 
 from callables import promotion, training
 from callables._files import PROJECT_ROOT
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import ModelStore
+from callables._model_versions import ModelStoreError
 
 HOUR = iter(range(10_000))
 

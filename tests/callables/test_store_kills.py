@@ -16,7 +16,8 @@ import pytest
 from kills import Forks
 
 from callables import training
-from callables._model_store import ModelStore, ModelStoreError
+from callables._model_store import ModelStore
+from callables._model_versions import ModelStoreError
 from callables._prediction_files import COLUMNS
 
 pytestmark = pytest.mark.slow
