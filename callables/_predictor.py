@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from callables._dataset import NO_VALUE, RANGE_SLACK, ROWS_SHOWN, is_number
+from callables._dataset_checks import NO_VALUE, RANGE_SLACK, ROWS_SHOWN, is_number
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from callables._airflow import database_engine
-from callables._dataset import NO_VALUE
+from callables._dataset_checks import NO_VALUE
 from callables._files import project_path
 
 if TYPE_CHECKING:

@@ -239,7 +239,7 @@ def _model(given: Given) -> Iterator[Problem]:
 
 def _columns(given: Given, keys: tuple[str, ...]) -> Iterator[Problem]:
     """Look whether the file is there and has the columns that these arguments name."""
-    from callables._dataset import suggest
+    from callables._dataset_checks import suggest
 
     location = given.get("dataset")
     if not location or "://" in location or "$" in location:

@@ -9,7 +9,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from callables import _prediction_files, _values
+from callables import _closed_days, _day_drift, _prediction_files, _values
 from callables._airflow import skip
 from callables._files import (
     ChangedError,
@@ -175,7 +175,7 @@ def predict_rows(
         file.discard()
     for text in predictor.warnings():
         log.warning("%s", text)
-    _prediction_files.write_counts(model, day, run_id, found.version, predictor.counts)
+    _day_drift.write_counts(model, day, run_id, found.version, predictor.counts)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     _close_days(store, day, today.date())
     _renew_card(store, found.version, today)
@@ -198,8 +198,8 @@ def _close_days(store: ModelStore, day: date, today: date) -> None:
             return {}  # pruned meanwhile
         return {f["name"]: f["distribution"]["shares"] for f in features if "distribution" in f}
 
-    for closed in _prediction_files.close_days(store.name, today, day, shares_of):
-        if features := _prediction_files.drifted(store.name, closed):
+    for closed in _closed_days.close_days(store.name, today, day, shares_of):
+        if features := _day_drift.drifted(store.name, closed):
             log.warning("the rows of %s have moved from those that were learnt from: %s", closed, features)
 
 

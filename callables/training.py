@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from callables import _drift, _values
 from callables._csv import csv_bytes
-from callables._dataset import (
-    check_classes,
-    check_numbers,
-    fingerprint,
-    read_dataset,
-    read_holdout,
-    split_holdout,
-    warnings,
-)
+from callables._dataset import fingerprint, read_dataset, read_holdout, split_holdout
+from callables._dataset_checks import check_classes, check_numbers, warnings
 from callables._files import relative_to_project, sha256, to_json, write_atomic
 from callables._model_store import ModelStore
 from callables._model_versions import HOLDOUT_COLUMNS, HOLDOUT_PREDICTIONS, ModelStoreError

@@ -28,7 +28,16 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from trees import tree
 
-from callables import _drift, _estimators, _new_rows, _prediction_files, prediction, promotion, training
+from callables import (
+    _day_drift,
+    _drift,
+    _estimators,
+    _new_rows,
+    _prediction_files,
+    prediction,
+    promotion,
+    training,
+)
 from callables._files import PROJECT_ROOT
 from callables._model_store import ModelStore
 
@@ -394,7 +403,7 @@ def test_the_drift_of_a_day_comes_though_a_kill_came_between_its_files(champion:
     whole = summary.read_bytes()
     summary.unlink()
     # As the kill leaves it: counted, and the run's own file still there.
-    _prediction_files.write_atomic(counts / "all=runs.json", (counts / "all=runs.json").read_bytes())
+    _day_drift.write_atomic(counts / "all=runs.json", (counts / "all=runs.json").read_bytes())
     run = {"run_id": at(1)["run_id"], "version": champion, "counts": {}}
     (counts / "left.json").write_text(json.dumps(run), encoding="utf-8")
     predict(**at(0, 5))
@@ -420,7 +429,7 @@ def test_the_drift_that_a_kill_left_undone_is_done_by_the_next_run(
 ) -> None:
     predict(**at(1))
     with monkeypatch.context() as patch:
-        patch.setattr(_prediction_files, "_summarise_drift", lambda *_: 1 / 0)
+        patch.setattr(_day_drift, "summarise", lambda *_, **__: 1 / 0)
         predict(**at(0))
     day = datetime.fromisoformat(at(1)["run_after"]).date()
     assert not (output / "predictions" / "digits" / "drift" / f"{day}.csv").exists()
