@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from callables._card_pictures import axes_of, errors, importance, rows_with_pictures, section, svg
 from callables._dataset import read_rows
 from callables._estimators import find_scorer
 from callables._files import relative_to_project, write_atomic
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from upath import UPath
 
 MOST_ENTRIES = 500  # of the history in the picture
-MOST_CLASSES = 30  # with more, a confusion matrix is no picture
-MOST_FEATURES = 15
 LATEST = 5
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
@@ -64,9 +61,9 @@ def _write_card(store: ModelStore, version: str) -> UPath:
     parts = [
         _facts(metadata),
         _history(store, metadata),
-        _errors(scored, fitted),
-        _importance(fitted, list(features.columns)),
-        _section(title, _latest(features, shown)),
+        errors(scored, fitted),
+        importance(fitted, list(features.columns)),
+        section(title, rows_with_pictures(features, shown)),
     ]
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name} {version}</title>\n'
@@ -124,28 +121,6 @@ def _facts(metadata: dict[str, Any]) -> str:
     return f"<table>{rows}</table>"
 
 
-def _section(title: str, body: str) -> str:
-    return f"<h2>{html.escape(title)}</h2>\n{body}"
-
-
-def _svg(figure: Any) -> str:
-    """Return a figure as SVG to stand within HTML; the same figure gives the same text."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _axes(width: float, height: float) -> tuple[Any, Any]:
-    # Without pyplot, which keeps every figure in memory.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def _history(store: ModelStore, metadata: dict[str, Any]) -> str:
     """Draw the metric of all versions, those that are pruned included, in the order they were made."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -163,7 +138,7 @@ def _history(store: ModelStore, metadata: dict[str, Any]) -> str:
                 values[version] = store.metadata(version)["metrics"][metric]
     promoted = {entry["version"] for entry in entries if entry["verdict"] in MOVES} & {*values}
     order = {version: place for place, version in enumerate(sorted(values))}
-    figure, axes = _axes(8, 2.6)
+    figure, axes = axes_of(8, 2.6)
     axes.plot(
         range(len(order)), [values[version] for version in order], color="#8c959f", linewidth=1, marker="."
     )
@@ -180,7 +155,7 @@ def _history(store: ModelStore, metadata: dict[str, Any]) -> str:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _made(list(order), place)))
     axes.legend(frameon=False, fontsize=8)
     better = "more is better" if find_scorer(metric)[1] == "maximize" else "less is better"
-    return _section(f"{metric} of all versions ({better})", _svg(figure))
+    return section(f"{metric} of all versions ({better})", svg(figure))
 
 
 def _made(versions: list[str], place: float) -> str:
@@ -189,120 +164,3 @@ def _made(versions: list[str], place: float) -> str:
         return ""
     stamp = versions[int(place)]
     return f"{stamp[4:6]}-{stamp[6:8]} {stamp[9:11]}:{stamp[11:13]}"
-
-
-def _shown(value: Any) -> str:
-    """Return a prediction as people read it: a text is one, too, as a file of predictions has it."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return f"{number:.5g}" if math.isfinite(number) and number != int(number) else str(value)
-
-
-def _errors(scored: pd.DataFrame, fitted: Any) -> str:
-    """Draw where a classifier errs, or how far a regression is off."""
-    if not hasattr(fitted, "classes_"):
-        return _residuals(scored)
-    found = {*scored["actual"], *scored["prediction"]}
-    # As the model has them, 10 after 9; then those that only the holdout has.
-    known = [text for text in map(str, fitted.classes_.tolist()) if text in found]
-    classes = [*known, *sorted(found.difference(known))]
-    return _confusion(scored, classes) + _per_class(scored, classes)
-
-
-def _confusion(predictions: pd.DataFrame, classes: list[Any]) -> str:
-    from sklearn.metrics import confusion_matrix
-
-    if len(classes) > MOST_CLASSES:
-        return ""
-    counts = confusion_matrix(predictions["actual"], predictions["prediction"], labels=classes)
-    figure, axes = _axes(0.42 * len(classes) + 2, 0.42 * len(classes) + 1.2)
-    axes.imshow(counts, cmap="Blues")
-    for row, column in ((r, c) for r in range(len(classes)) for c in range(len(classes)) if counts[r, c]):
-        dark = counts[row, column] > counts.max() / 2
-        axes.text(
-            column, row, counts[row, column], ha="center", va="center", color="white" if dark else "black"
-        )
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("actual")
-    return _section(f"The {len(predictions)} rows held out", _svg(figure))
-
-
-def _per_class(predictions: pd.DataFrame, classes: list[Any]) -> str:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    precision, recall, f1, rows = precision_recall_fscore_support(
-        predictions["actual"], predictions["prediction"], labels=classes, zero_division=0
-    )
-    lines = "".join(
-        f"<tr><td>{html.escape(str(name))}</td>"
-        + "".join(f'<td class="number">{value:.3f}</td>' for value in (precision[n], recall[n], f1[n]))
-        + f'<td class="number">{rows[n]}</td></tr>'
-        for n, name in enumerate(classes)
-    )
-    head = "".join(f"<th>{name}</th>" for name in ("class", "precision", "recall", "f1", "rows"))
-    return _section("By class", f"<table><tr>{head}</tr>{lines}</table>")
-
-
-def _residuals(predictions: pd.DataFrame) -> str:
-    figure, axes = _axes(6, 3.4)
-    axes.scatter(
-        predictions["prediction"], predictions["actual"] - predictions["prediction"], s=9, color="#0969da"
-    )
-    axes.axhline(0, color="#8c959f", linewidth=1)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("actual − predicted")
-    return _section(f"Residuals of the {len(predictions)} rows held out", _svg(figure))
-
-
-def _importance(fitted: Any, columns: list[str]) -> str:
-    """Return the features that weigh most: an estimator's own importances, or its mean |coefficient|."""
-    import numpy as np
-
-    final = fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted
-    if hasattr(final, "feature_importances_"):
-        weights, what = np.asarray(final.feature_importances_), "importance"
-    elif hasattr(final, "coef_"):
-        weights, what = np.abs(np.atleast_2d(final.coef_)).mean(axis=0), "mean |coefficient|"
-    else:
-        return ""
-    names = columns
-    if hasattr(fitted, "steps") and hasattr(fitted.steps[0][1], "get_feature_names_out"):
-        try:
-            names = [str(name) for name in fitted[:-1].get_feature_names_out()]
-        except ValueError:  # a text's column and another of the same name: t with x, and t_x
-            return ""
-    if len(names) != len(weights):
-        return ""
-    top = sorted(zip(weights.tolist(), names, strict=True), reverse=True)[:MOST_FEATURES][::-1]
-    figure, axes = _axes(6, 0.26 * len(top) + 0.8)
-    axes.barh([name for _, name in top], [weight for weight, _ in top], color="#0969da")
-    axes.set_xlabel(what)
-    axes.tick_params(labelsize=8)
-    return _section("Features that weigh most", _svg(figure))
-
-
-def _latest(features: pd.DataFrame, rows: Sequence[Mapping[Any, Any]]) -> str:
-    """Show rows with what was predicted; those whose features are a square of pixels as images."""
-    side = round(len(features.columns) ** 0.5)
-    numbers = all(kind.kind in "iuf" for kind in features.dtypes)
-    square = numbers and side**2 == len(features.columns) and all(n.startswith("pixel_") for n in features)
-    shown = []
-    for place, row in enumerate(rows):
-        caption = f"row {html.escape(str(row['row_id']))}: <b>{html.escape(_shown(row['prediction']))}</b>"
-        if row["probability"] not in (None, ""):
-            caption += f" ({float(row['probability']):.2f})"
-        if "actual" in row:
-            caption += f", actual {html.escape(_shown(row['actual']))}"
-        pixels = features.iloc[place].to_numpy(dtype=float) if square else None
-        picture = ""
-        if pixels is not None and pixels.max() >= 0:  # a row that is no more has none
-            figure, axes = _axes(1.1, 1.1)
-            axes.imshow(pixels.reshape(side, side), cmap="gray_r")
-            axes.set_axis_off()
-            picture = _svg(figure)
-        shown.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
-    return f'<div class="rows">{"".join(shown)}</div>'
