@@ -62,10 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("no models yet; run train_model")
         _print_table(found)
     else:
-        for name, value in found.items():
-            print(
-                f"{name:<18} {json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value}"
-            )
+        _print_record(found)
     return 0
 
 
@@ -178,14 +175,25 @@ def _by_whom() -> str:
     return f"command line, {person}, {datetime.now(UTC).isoformat()}"
 
 
-def _print_table(lines: Sequence[dict[str, Any]]) -> None:
-    if not lines:
-        return
+def _print_record(record: dict[str, Any], indent: str = "") -> None:
+    """Print a line for each value; those within others, and tables, are indented."""
+    for name, value in record.items():
+        if isinstance(value, dict) and value:
+            print(f"{indent}{name}")
+            _print_record(value, f"{indent}  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            print(f"{indent}{name}")
+            _print_table(value, f"{indent}  ")
+        else:
+            print(f"{indent + name:<18} {_cell(value)}".rstrip())
+
+
+def _print_table(lines: Sequence[dict[str, Any]], indent: str = "") -> None:
     columns = list(dict.fromkeys(name for line in lines for name in line))
     rows = [columns, *([_cell(line.get(name)) for name in columns] for line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print(_line(row, widths))
+    for row in rows if lines else ():
+        print(f"{indent}{_line(row, widths)}")
 
 
 def _line(row: Iterable[str], widths: Iterable[int]) -> str:
@@ -195,7 +203,13 @@ def _line(row: Iterable[str], widths: Iterable[int]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_cell(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if 0 < abs(value) < 0.01 else f"{value:.4f}"
 
 
 if __name__ == "__main__":

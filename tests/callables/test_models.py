@@ -67,6 +67,7 @@ def test_show_prints_the_champion_or_the_version_that_is_named(
     shown = run(capsys, "show", "digits", versions[2])
     assert versions[2] in shown
     assert "1 columns (--json has them)" in shown
+    assert not set('{}[]"') & set(shown)  # for a person
 
 
 def test_promote_roll_back_and_history(versions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
