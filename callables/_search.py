@@ -62,37 +62,45 @@ def search(
     drawn = ParameterSampler(
         {name: values_of(name, spec) for name, spec in space.items()}, candidates, random_state=seed
     )
-    scorer, direction = find_scorer(metric)
     # Shuffled: a file is often sorted by what is to be learnt.
     splitter = StratifiedKFold if is_classifier(estimator) else KFold
     started = time.monotonic()
     prepared = _prepare(pipeline, rows, splitter(folds, shuffle=True, random_state=seed))
-    tried: list[dict[str, Any]] = []
-    best_score: float | None = None
+    outcomes: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for number, settings in enumerate(drawn, start=1):
         if number > 1 and seconds is not None and time.monotonic() - started > seconds:
             log.info("%g s have passed: %d of %d candidates were tried", seconds, number - 1, candidates)
             break
-        parameters = {name: plain(value) for name, value in settings.items()}
-        begun = time.monotonic()
-        try:
-            score = _score(clone(estimator).set_params(**settings), prepared, scorer, metric)
-        except Exception as error:  # whatever an estimator raises: the others may do
-            tried.append({"parameters": parameters, "error": f"{type(error).__name__}: {error}"[:300]})
-            log.warning("candidate %d of %d failed: %s", number, candidates, tried[-1])
-            continue
-        took = round(time.monotonic() - begun, 3)
-        shown = score if direction == "maximize" else -score
-        tried.append({"parameters": parameters, "cv_score": shown, "seconds": took})
-        if best_score is None or score > best_score:
-            best_score, chosen, settings_of_best = score, tried[-1], settings
-        log.info(
-            "candidate %d of %d: %s %.4f in %.1f s: %s", number, candidates, metric, shown, took, parameters
-        )
-    if best_score is None:
+        outcome = _try(clone(estimator), settings, prepared, metric)
+        outcomes.append((settings, outcome))
+        if "error" in outcome:
+            log.warning("candidate %d of %d failed: %s", number, candidates, outcome)
+        else:
+            log.info(
+                "candidate %d of %d: %s %.4f in %.1f s: %s",
+                *(number, candidates, metric, outcome["cv_score"], outcome["seconds"], outcome["parameters"]),
+            )
+    tried = [outcome for _, outcome in outcomes]
+    done = [one for one in outcomes if "cv_score" in one[1]]
+    if not done:
         raise ValueError(f"all {len(tried)} candidates failed; the first: {tried[0]['error']}")
-    estimator.set_params(**settings_of_best)
+    best = max if find_scorer(metric)[1] == "maximize" else min
+    settings, chosen = best(done, key=lambda one: one[1]["cv_score"])
+    estimator.set_params(**settings)
     return Found(pipeline, chosen["parameters"], chosen["cv_score"], tried)
+
+
+def _try(candidate: Any, settings: dict[str, Any], folds: list[Fold], metric: str) -> dict[str, Any]:
+    """Return what came of one candidate: its parameters, and cv_score and seconds or the error."""
+    scorer, direction = find_scorer(metric)
+    told: dict[str, Any] = {"parameters": {name: plain(value) for name, value in settings.items()}}
+    begun = time.monotonic()
+    try:
+        score = _score(candidate.set_params(**settings), folds, scorer, metric)
+    except Exception as error:  # whatever an estimator raises: the others may do
+        return {**told, "error": f"{type(error).__name__}: {error}"[:300]}
+    shown = score if direction == "maximize" else -score
+    return {**told, "cv_score": shown, "seconds": round(time.monotonic() - begun, 3)}
 
 
 def check_budget(name: str, value: int) -> None:

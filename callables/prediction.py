@@ -131,24 +131,14 @@ def predict_rows(
     chosen = json.loads(selection)
     source = RowSource(dataset, sql, connection, row_id)
     store = ModelStore(model)
-    found = store.load_champion()
-    if found is None:
-        skip(
-            f"model {model!r} has no champion yet: train_model makes a challenger, promote_model the "
-            f"champion (models: {', '.join(store.names()) or 'none'})"
-        )
-    if found.problem:
-        _warn_once(store, found, slack)
-    moment = parse_time(run_after)
-    zone = parse_zone(timezone)
+    found = _champion(store, slack)
+    moment, now, zone = parse_time(run_after), datetime.now(UTC), parse_zone(timezone)
     day = moment.astimezone(zone).date()
-    path = _prediction_files.path_of(model, day, run_id)
     predictor = Predictor(found, store.metadata(found.version)["features"], source)
     progress = Progress(model, chosen["progress"]) if chosen["rows"] == "new" else None
     if progress:
         progress.knows(run_id, chosen)  # before the time is spent
-    file = _prediction_files.RunFile(path)
-    now = datetime.now(UTC)
+    file = _prediction_files.RunFile(_prediction_files.path_of(model, day, run_id))
     told = _prediction_files.Told(
         run_id, moment.isoformat(), found.version, now.isoformat(timespec="seconds")
     )
@@ -162,15 +152,7 @@ def predict_rows(
             )
         with _prediction_files.locked_for(model):
             written = _prediction_files.written_rows(model, day, run_id)
-            if progress is None:
-                file.publish(written=written)
-            else:
-                # First the claim: of two runs with the same rows, only one gets beyond it.
-                file.publish(
-                    written=written,
-                    same_rows=not progress.knows(run_id, chosen),
-                    first=lambda: progress.claim(run_id, chosen),
-                )
+            _publish(file, written, progress, run_id, chosen)
     finally:
         file.discard()
     for text in predictor.warnings():
@@ -188,6 +170,38 @@ def predict_rows(
         "out_of_range": predictor.out_of_range,
         "never_seen": predictor.never_seen,
     }
+
+
+def _champion(store: ModelStore, slack: str) -> Loaded:
+    """Return the model to predict with; skip the task, saying so, where there is none."""
+    found = store.load_champion()
+    if found is None:
+        skip(
+            f"model {store.name!r} has no champion yet: train_model makes a challenger, promote_model the "
+            f"champion (models: {', '.join(store.names()) or 'none'})"
+        )
+    if found.problem:
+        _warn_once(store, found, slack)
+    return found
+
+
+def _publish(
+    file: _prediction_files.RunFile,
+    written: Iterator[list[str]],
+    progress: Progress | None,
+    run_id: str,
+    chosen: dict[str, Any],
+) -> None:
+    """Put a run's file in its place; of new rows only by the one run that may predict them."""
+    if progress is None:
+        file.publish(written=written)
+        return
+    # First the claim: of two runs with the same rows, only one gets beyond it.
+    file.publish(
+        written=written,
+        same_rows=not progress.knows(run_id, chosen),
+        first=lambda: progress.claim(run_id, chosen),
+    )
 
 
 def _close_days(store: ModelStore, day: date, today: date) -> None:
