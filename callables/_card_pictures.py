@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,10 @@ def section(title: str, body: str) -> str:
 def svg(figure: Any) -> str:
     """Return a figure as SVG to stand within HTML; the same figure gives the same text."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # The browser has the font: the text stands in the picture as text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -48,14 +53,18 @@ def _shown(value: Any) -> str:
 
 
 def errors(scored: pd.DataFrame, fitted: Any) -> str:
-    """Draw where a classifier errs, or how far a regression is off."""
+    """Draw where a classifier errs, or how far a regression is off; ``scored`` has texts."""
+    import pandas as pd
+
+    pairs = scored[["actual", "prediction"]]
     if not hasattr(fitted, "classes_"):
-        return _residuals(scored)
-    found = {*scored["actual"], *scored["prediction"]}
+        with contextlib.suppress(ValueError):
+            return _residuals(pairs.replace({"True": "1", "False": "0"}).apply(pd.to_numeric))
+    found = {*pairs["actual"], *pairs["prediction"]}
     # As the model has them, 10 after 9; then those that only the holdout has.
-    known = [text for text in map(str, fitted.classes_.tolist()) if text in found]
+    known = [text for text in map(str, getattr(fitted, "classes_", ())) if text in found]
     classes = [*known, *sorted(found.difference(known))]
-    return _confusion(scored, classes) + _per_class(scored, classes)
+    return _confusion(pairs, classes) + _per_class(pairs, classes)
 
 
 def _confusion(predictions: pd.DataFrame, classes: list[Any]) -> str:

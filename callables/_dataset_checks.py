@@ -181,7 +181,7 @@ def _differences(column: pd.Series, known: dict[str, Any]) -> Iterator[str]:
     if is_number(str(column.dtype)) != is_number(known["dtype"]):
         yield f"column {name!r} is {column.dtype}; the champion learnt from {known['dtype']}"
         return
-    if column.dtype.kind == "f" and known["dtype"].startswith(("int", "uint")):
+    if column.dtype.kind == "f" and known["dtype"].startswith(("int", "uint", "bool")):
         fractions = column.index[column.notna() & (column % 1 != 0)]
         if len(fractions):
             yield (

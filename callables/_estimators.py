@@ -21,7 +21,7 @@ def resolve(path: str, key: str) -> type:
     Only ``sklearn`` and the project's own ``callables`` may be named: who edits YAML cannot run anything
     else. Raises ValueError with a suggestion.
     """
-    from sklearn.base import BaseEstimator, ClusterMixin
+    from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
 
     if not path.startswith(ALLOWED_PACKAGES):
         raise ValueError(f"{key} {path!r} is not allowed; name a class below {' or '.join(ALLOWED_PACKAGES)}")
@@ -37,7 +37,7 @@ def resolve(path: str, key: str) -> type:
         raise ValueError(f"{key} {path!r} is not a scikit-learn estimator class")
     if key == "estimator" and not hasattr(found, "score"):
         raise ValueError(f"{key} {path!r} predicts nothing that can be scored")
-    if key == "estimator" and issubclass(found, ClusterMixin):
+    if key == "estimator" and issubclass(found, ClusterMixin | DensityMixin):
         raise ValueError(f"{key} {path!r} learns no target; take a classifier or a regressor")
     return found
 
@@ -101,56 +101,6 @@ def find_scorer(metric: str) -> tuple[Any, str]:
     if f"neg_{metric}" in names:
         return get_scorer(f"neg_{metric}"), "minimize"
     raise ValueError(f"metric {metric!r} is not known{_did_you_mean(metric, names)}")
-
-
-# Where scikit-learn keeps the scores of classes; it has no public word for it.
-OF_CLASSES = ("._classification", "._ranking", "._supervised")
-
-
-def check_metric(metric: str, estimator: Any, *, settled: bool) -> None:
-    """Raise ValueError if an estimator cannot be measured so: by classes, or probabilities, it never gives.
-
-    Unless ``settled`` it is to have other settings, and what it gives may depend on them.
-    """
-    from sklearn.base import is_regressor
-
-    scorer, _ = find_scorer(metric)
-    name = type(estimator).__name__
-    if scorer._score_func.__module__.endswith(OF_CLASSES) and is_regressor(estimator):
-        raise ValueError(
-            f"metric {metric!r} is of classes, and {name} predicts numbers; take r2 or max_error, say"
-        )
-    asked = scorer._response_method
-    methods = (asked,) if isinstance(asked, str) else asked
-    if not any(hasattr(estimator if settled else type(estimator), method) for method in methods):
-        raise ValueError(f"metric {metric!r} needs {' or '.join(methods)}, which this {name} does not have")
-
-
-def check_target(metric: str, estimator: Any, target: pd.Series) -> None:
-    """Raise ValueError, naming what would do, if a metric is not for such a target: f1 is for two classes."""
-    from sklearn.base import is_regressor
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-    from sklearn.metrics import get_scorer_names
-
-    # A model that knows the target alone: what a metric refuses to measure here, it refuses of any.
-    dummy = (DummyRegressor() if is_regressor(estimator) else DummyClassifier()).fit(target, target)
-    if refusal := _refusal(metric, dummy, target):
-        kin = [name for name in get_scorer_names() if name.startswith(f"{metric}_")]
-        fit = [name for name in kin if not _refusal(name, dummy, target)]
-        instead = f"; take {', '.join(fit)}" if fit else ""
-        raise ValueError(f"metric {metric!r} does not suit target {target.name!r}: {refusal}{instead}")
-
-
-def _refusal(metric: str, model: Any, target: pd.Series) -> str:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it never names some classes: of no interest here
-        try:
-            find_scorer(metric)[0](model, target, target)
-        except ValueError as error:
-            return str(error).partition(". Please")[0]
-    return ""
 
 
 def measure(model: Any, features: pd.DataFrame, target: pd.Series, metrics: list[str]) -> dict[str, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import html
 import io
+import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from callables._card_pictures import axes_of, errors, importance, rows_with_pictures, section, svg
@@ -19,6 +21,8 @@ from callables._prediction_files import latest_rows
 if TYPE_CHECKING:
     import pandas as pd
     from upath import UPath
+
+log = logging.getLogger(__name__)
 
 MOST_ENTRIES = 500  # of the history in the picture
 LATEST = 5
@@ -38,8 +42,8 @@ svg { max-width: 100%; height: auto }
 def write_card(store: ModelStore, version: str) -> UPath:
     """Make the card of a version from what the store keeps of it, and return the card's place.
 
-    The rows of the latest predictions are drawn from the dataset as it is now; without it they have no
-    picture. Raises ModelStoreError where the version, or what it predicted for its holdout, is no more.
+    Rows that were predicted have a picture if the dataset still has them. Raises ModelStoreError where the
+    version, or what it predicted for its holdout, is no more.
     """
     import matplotlib as mpl
 
@@ -52,11 +56,11 @@ def _write_card(store: ModelStore, version: str) -> UPath:
     """Make the card."""
     metadata = store.metadata(version)
     fitted = store.load(version)
-    scored = _scored(store.folder(version) / HOLDOUT_PREDICTIONS, fitted)
+    scored = _scored(store.folder(version) / HOLDOUT_PREDICTIONS, metadata)
     latest = latest_rows(store.name, version, LATEST)
     title = "The latest predictions" if latest else "Predictions of rows held out"
     shown = latest or scored.head(LATEST).to_dict("records")
-    features = _features(metadata, [row["row_id"] for row in shown])
+    features = _features(metadata, fitted, shown)
     name = html.escape(store.name)
     parts = [
         _facts(metadata),
@@ -76,15 +80,16 @@ def _write_card(store: ModelStore, version: str) -> UPath:
     return path
 
 
-def _scored(path: UPath, fitted: Any) -> pd.DataFrame:
-    """Read what a version predicted for its holdout: classes as texts, a regression's values as numbers."""
+def _scored(path: UPath, metadata: dict[str, Any]) -> pd.DataFrame:
+    """Read what a version predicted for its holdout: classes as texts, what a regression says as numbers."""
     import pandas as pd
 
     try:
         frame = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
         frame = frame[[*HOLDOUT_COLUMNS]]
-        if not hasattr(fitted, "classes_"):
-            frame = frame.astype({"actual": float, "prediction": float})
+        pd.to_numeric(frame["probability"])
+        if frame.isna().any(axis=None) or len(frame) != metadata["holdout"]["rows"]:
+            raise ValueError("it has other rows than were held out")
     except (FileNotFoundError, ValueError, KeyError) as error:
         wrong = "does not exist" if isinstance(error, FileNotFoundError) else f"is spoilt ({error})"
         place = relative_to_project(path)
@@ -92,17 +97,39 @@ def _scored(path: UPath, fitted: Any) -> pd.DataFrame:
     return frame
 
 
-def _features(metadata: dict[str, Any], row_ids: list[str]) -> pd.DataFrame:
-    """Return these rows' features as the dataset has them now; empty where it has them no more."""
+def _features(metadata: dict[str, Any], fitted: Any, shown: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the features of rows that were predicted; empty where the dataset has others by these ids now.
+
+    It may have changed since, or the rows have come from elsewhere: so they are predicted once more.
+    """
     import pandas as pd
 
+    from callables._estimators import predict
+
     names = [feature["name"] for feature in metadata["features"]]
+    found = pd.DataFrame(index=[row["row_id"] for row in shown], columns=names)
     try:
         frame, row_id, _ = read_rows(metadata["dataset"]["location"], metadata["row_id"], metadata["target"])
         rows = frame.drop_duplicates(row_id).set_index(row_id)
-    except (OSError, ValueError, KeyError):  # it has gone, or has become another
-        rows = pd.DataFrame()
-    return rows.reindex(row_ids).reindex(columns=names)
+        rows = rows.reindex([row["row_id"] for row in shown])[names]
+        predictions, probabilities = predict(fitted, rows)
+    except Exception as error:  # whatever a file system raises, or a model that is given other columns
+        log.info("no pictures of rows for %s: %s", metadata["version"], type(error).__name__)
+        return found
+    shares = [""] * len(shown) if probabilities is None else probabilities.tolist()
+    same = [
+        _is_same(row["prediction"], prediction) and _is_same(row["probability"], share)
+        for row, prediction, share in zip(shown, predictions.tolist(), shares, strict=True)
+    ]
+    return rows if all(same) else rows.where(pd.DataFrame(dict.fromkeys(names, same), index=rows.index))
+
+
+def _is_same(written: str, value: Any) -> bool:
+    """Tell whether a value is the one that a file has; in the last digits a sum may differ by its order."""
+    try:
+        return written == str(value) or math.isclose(float(written), float(value), rel_tol=1e-6)
+    except ValueError:
+        return False
 
 
 def _facts(metadata: dict[str, Any]) -> str:
@@ -152,13 +179,13 @@ def _history(store: ModelStore, metadata: dict[str, Any]) -> str:
     axes.set_ylabel(metric)
     axes.set_xlabel("when each version was made (UTC)")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _made(list(order), place)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: _month_to_minute(list(order), place)))
     axes.legend(frameon=False, fontsize=8)
     better = "more is better" if find_scorer(metric)[1] == "maximize" else "less is better"
     return section(f"{metric} of all versions ({better})", svg(figure))
 
 
-def _made(versions: list[str], place: float) -> str:
+def _month_to_minute(versions: list[str], place: float) -> str:
     """Return the month, day and time of the version at a place of the axis, where there is one."""
     if place != int(place) or not 0 <= place < len(versions):
         return ""

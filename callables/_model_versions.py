@@ -252,6 +252,7 @@ class ModelVersions:
                 folder.fs.rm(folder.path, recursive=True)
 
     def remove_leftovers(self) -> None:
+        """Remove what kills left half done long ago."""
         folder = self.root / "versions"
         if not folder.exists():
             return

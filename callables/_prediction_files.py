@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from callables._csv import write_rows
 from callables._files import (
     is_local,
     locked,
@@ -84,7 +85,7 @@ class RunFile:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=folder)
         self._temporary = Path(name)
         self._file: TextIO = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
-        csv.writer(self._file, lineterminator="\n").writerow(COLUMNS)
+        write_rows(self._file, [COLUMNS])
 
     def add(self, told: Told, ids: list[str], predictions: list, probabilities: list | None) -> None:
         """Add rows of one run: the id, the prediction and, where there is one, the probability of each."""
@@ -108,7 +109,7 @@ class RunFile:
 
     def add_rows(self, rows: Iterable[list]) -> None:
         """Add whole rows."""
-        csv.writer(self._file, lineterminator="\n").writerows(rows)
+        write_rows(self._file, rows)
 
     def publish(
         self,

@@ -71,9 +71,7 @@ def of_training(given: Given) -> Iterator[Problem]:
     from callables._estimators import resolve
     from callables._search import check_budget
 
-    # What the estimator can give may depend on settings that come later.
-    settled = not given.get("search_space") and given.get("parameters") is not ...
-    given = _known(given)
+    settled, given = ... not in (given.get("parameters"), given.get("search_space")), _known(given)
     yield from of_dataset(given)
     if (path := given.get("scaler")) and (text := _refusal(resolve, path, "scaler")):
         yield Problem(("scaler",), text)
@@ -86,23 +84,25 @@ def of_training(given: Given) -> Iterator[Problem]:
     if given.get("estimator") and not _refusal(resolve, given["estimator"], "estimator"):
         problems = list(_parameters(given))
         yield from problems
-        estimator = None if problems else _made(given)
-    yield from _metrics(given, estimator, settled)
+        estimator = None if problems else _with_parameters(given, settled)
+    yield from _metrics(given, estimator)
 
 
-def _made(given: Given) -> Any:
-    """Return the estimator with its parameters; None if it needs others."""
+def _with_parameters(given: Given, settled: bool) -> Any:
+    """Return the estimator with its parameters, or its class where they are not known or are not enough."""
     from callables._estimators import resolve
 
+    cls = resolve(given["estimator"], "estimator")
     try:
-        return resolve(given["estimator"], "estimator")(**given.get("parameters") or {})
+        return cls(**given.get("parameters") or {}) if settled else cls
     except (TypeError, ValueError):
-        return None
+        return cls
 
 
-def _metrics(given: Given, estimator: Any, settled: bool) -> Iterator[Problem]:
+def _metrics(given: Given, estimator: Any) -> Iterator[Problem]:
     """Check the metrics by their names, and whether the estimator can be measured by them."""
-    from callables._estimators import check_metric, find_scorer
+    from callables._estimators import find_scorer
+    from callables._metric_checks import check_metric
 
     named: list[tuple[tuple[str | int, ...], Any]] = [(("metric",), given.get("metric"))]
     named += [(("other_metrics", place), name) for place, name in enumerate(given.get("other_metrics") or ())]
@@ -111,7 +111,7 @@ def _metrics(given: Given, estimator: Any, settled: bool) -> Iterator[Problem]:
             continue
         text = _refusal(find_scorer, name)
         if not text and estimator is not None:
-            text = _refusal(lambda name=name: check_metric(name, estimator, settled=settled))
+            text = _refusal(check_metric, name, estimator, given.get("search_space"))
         if text:
             yield Problem(place, text)
 

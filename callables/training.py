@@ -117,7 +117,7 @@ def train_challenger(
     holdout, chosen parameters and row counts.
     """
     settings = dict(locals())
-    from callables import _estimators
+    from callables import _estimators, _metric_checks
     from callables._search import search
 
     metrics_wanted = [metric, *(other_metrics or [])]
@@ -135,8 +135,8 @@ def train_challenger(
     training, holdout = split_holdout(data, holdout_share, holdout_seed)
     pipeline = _estimators.build_pipeline(training[data.features], estimator, parameters or {}, scaler)
     for name in metrics_wanted:  # told before the time is spent
-        _estimators.check_metric(name, pipeline[-1], settled=not search_space)
-        _estimators.check_target(name, pipeline[-1], training[target])
+        _metric_checks.check_metric(name, pipeline[-1], search_space)
+        _metric_checks.check_target(name, pipeline[-1], training[target])
     if search_space and _is_classifier(estimator):
         check_classes(data, folds, training)
     log.info("training %s on %d rows, %d held out", estimator, len(training), len(holdout))

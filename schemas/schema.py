@@ -126,8 +126,13 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     "retries": COUNT,
     "retry_delay": DURATION,
     # A text or a mapping would be taken, and be of no use only when the task runs, or fails.
-    "post_execute": OBJECT,
-    "pre_execute": OBJECT,
+    **{
+        name: {
+            **OBJECT,
+            "description": "{__type__: callables.hooks.Hook}, a class whose objects can be called",
+        }
+        for name in ("post_execute", "pre_execute")
+    },
     "retry_policy": {
         **OBJECT,
         "description": "{__type__: airflow.sdk.ExceptionRetryPolicy, rules: [{__type__: "

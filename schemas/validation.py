@@ -286,10 +286,9 @@ def _translate(document: Document, error: ValidationError, prefix: KeyPath) -> I
         message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
         hint = ""
         if wanted == ["__type__"]:
-            meant = schema.get("description", "").partition(", or null")[0]
-            example = (
-                meant if meant.startswith("{__type__: ") else "{__type__: datetime.timedelta, minutes: 5}"
-            )
+            meant, brace, _ = schema.get("description", "").rpartition("}")  # it may start with an example
+            typed = meant.startswith("{__type__: ")
+            example = f"{meant}{brace}" if typed else "{__type__: datetime.timedelta, minutes: 5}"
             hint = f"say what it is, as in {example}"
         elif wanted == ["tasks"] and path and did_you_mean(str(path[-1]), ["default"]):
             hint = "did you mean 'default'?"

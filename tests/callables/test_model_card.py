@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from callables import prediction, promotion, training
+from callables._csv import csv_bytes
 from callables._model_card import write_card
 from callables._model_store import ModelStore
 from callables._model_versions import ModelStoreError
@@ -33,7 +35,12 @@ def train(**change: Any) -> tuple[str, str]:
 
 
 def card_of(model: str, version: str) -> str:
-    return (ModelStore(model).folder(version) / "card.html").read_text(encoding="utf-8")
+    return (ModelStore(model).folder(version) / "card.html").read_bytes().decode()
+
+
+def remade(version: str) -> str:
+    write_card(ModelStore("digits"), version)
+    return card_of("digits", version)
 
 
 def titles(card: str) -> list[str]:
@@ -105,12 +112,39 @@ def test_a_card_needs_no_dataset(output: Path, tmp_path: Path) -> None:
     lines = data.read_text(encoding="utf-8").splitlines()
     # More rows, some of which fall into the holdout: a file that grows from hour to hour.
     data.write_text("\n".join([*lines, *(f"9{line}" for line in lines[1:50])]) + "\n", encoding="utf-8")
-    write_card(ModelStore("digits"), version)
-    assert card_of("digits", version) == before
-    data.unlink()
-    write_card(ModelStore("digits"), version)
-    assert titles(card_of("digits", version)) == titles(before)
-    assert card_of("digits", version).count("<svg") == before.count("<svg") - 5  # no pictures of rows
+    assert remade(version) == before
+    for damage in ("", "row_id,digit,other\n1,2,3\n", None):
+        data.write_text(damage, encoding="utf-8") if damage is not None else data.unlink()
+        card = remade(version)
+        assert titles(card) == titles(before)
+        assert card.count("<svg") == before.count("<svg") - 5  # no pictures of rows
+
+
+@pytest.mark.parametrize("row_id", ["row_id", None])
+def test_a_row_that_has_become_another_has_no_picture(
+    output: Path, tmp_path: Path, row_id: str | None
+) -> None:
+    data = tmp_path / "digits.csv"
+    lines = Path("data/digits.csv").read_text(encoding="utf-8").splitlines()
+    if row_id is None:
+        lines = [line.partition(",")[2] for line in lines]  # a row's number is its id
+    data.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # Probabilities tell rows of one class apart.
+    given = {
+        "estimator": "sklearn.linear_model.LogisticRegression",
+        "parameters": {"max_iter": 50, "tol": 0.1},
+    }
+    version, before = train(dataset=str(data), row_id=row_id, **given)
+    shown = re.findall(r"row (\d+): <b>", before)
+    assert before.count("<svg") == 3 + 5
+    if row_id:  # the second one is another now, by the same id
+        ids = [line.split(",")[0] for line in lines]
+        place, other = ids.index(shown[1]), ids.index("77")
+        lines[place] = ",".join([shown[1], *lines[other].split(",")[1:]])
+    else:  # all are, as a row stands before them
+        lines.insert(1, lines[77])
+    data.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert remade(version).count("<svg") == 3 + (4 if row_id else 0)
 
 
 def test_classes_stand_in_the_models_order(output: Path, tmp_path: Path) -> None:
@@ -121,7 +155,31 @@ def test_classes_stand_in_the_models_order(output: Path, tmp_path: Path) -> None
     assert re.findall(r"<tr><td>(\d+)</td>", card) == [str(number) for number in range(12)]
 
 
-@pytest.mark.parametrize("damage", [None, b"", b"row_id,actual\n1,2\n", b"\xff\xfe"])
+def test_a_class_may_have_whatever_a_text_can(output: Path, tmp_path: Path) -> None:
+    names = ["a,b", 'c"d', "e\rf", "g\nh", "<i>", "None", " j"]
+    data = tmp_path / "texts.csv"
+    data.write_bytes(csv_bytes(["id", "x", "y"], [[i, i % 7, names[i % 7]] for i in range(140)]))
+    _, card = train(dataset=str(data), target="y", row_id="id")
+    table = re.findall(r"<tr><td>(.*?)</td>(?:<td class=\"number\">1.000</td>){3}", card, re.DOTALL)
+    assert table == [html.escape(name) for name in sorted(names)]
+
+
+def test_true_and_false_are_numbers_to_a_regression(output: Path, tmp_path: Path) -> None:
+    data = tmp_path / "flags.csv"
+    lines = [f"{i},{i % 7},{i % 2 == 0}" for i in range(80)]
+    data.write_text("\n".join(["id,x,y", *lines]) + "\n", encoding="utf-8")
+    given = {"estimator": "sklearn.linear_model.LinearRegression", "metric": "r2"}
+    _, card = train(dataset=str(data), target="y", row_id="id", **given)
+    assert titles(card)[1].startswith("Residuals of the ")
+
+
+HEAD = b"row_id,actual,prediction,probability\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [None, b"", b"row_id,actual\n1,2\n", b"\xff\xfe", HEAD, HEAD + b"1,2,3,x\n", HEAD + b"1,2,3,0.5\n"],
+)
 def test_without_what_it_predicted_a_version_has_no_card(output: Path, damage: bytes | None) -> None:
     version, _ = train()
     path = Path(str(ModelStore("digits").folder(version) / "holdout_predictions.csv"))

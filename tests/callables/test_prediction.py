@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -351,6 +351,16 @@ def test_a_run_may_have_any_name(champion: str, output: Path) -> None:
     folder = output / "predictions" / "digits" / f"date={datetime.fromisoformat(at(1)['run_after']).date()}"
     (closed,) = folder.iterdir()
     assert len(closed.read_text().splitlines()) == 1 + 5 * 5
+
+
+def test_a_prediction_may_have_whatever_a_text_can(output: Path) -> None:
+    told = _prediction_files.Told("r", "2026-01-01T00:00:00+09:00", "v", "now")
+    path = _prediction_files.path_of("m", date(2026, 1, 1), "r")
+    texts = ["a,b", 'c"d', "e\rf", "g\nh", "i\r\nj", ""]
+    file = _prediction_files.RunFile(path)
+    file.add(told, [str(place) for place in range(len(texts))], texts, None)
+    file.publish()
+    assert [row[4] for row in _prediction_files.rows_in(path)] == texts
 
 
 HEAD = ",".join(_prediction_files.COLUMNS) + "\n"

@@ -62,6 +62,39 @@ def test_what_training_would_take_is_not_told(tmp_path: Path, given: str) -> Non
     assert check(tmp_path, "training.train_challenger", f"{TRAIN}, {given}") == []
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        # A number in the search space changes nothing of what an estimator gives.
+        (
+            "estimator: sklearn.svm.LinearSVC, search_space: {C: [1, 10]}",
+            "needs predict_proba, which this LinearSVC",
+        ),
+        (
+            "estimator: sklearn.linear_model.SGDClassifier, parameters: {loss: hinge}, search_space: {alpha: "
+            "{distribution: loguniform, low: 0.001, high: 1}}",
+            "needs predict_proba, which this SGDClassifier",
+        ),
+        (
+            'estimator: sklearn.svm.LinearSVC, parameters: "{{ var.value.x }}"',
+            "which this LinearSVC does not have",
+        ),
+        ("estimator: sklearn.linear_model.Ridge", "is of classes, and Ridge predicts numbers"),
+    ],
+)
+def test_a_metric_that_can_never_be_measured_is_told(tmp_path: Path, given: str, message: str) -> None:
+    found = check(tmp_path, "training.train_challenger", f"{TRAIN}, {given}, other_metrics: [neg_log_loss]")
+    assert any(message in problem.message for problem in found), found
+
+
+def test_what_holds_another_estimator_has_the_methods_of_that(tmp_path: Path) -> None:
+    given = (
+        "estimator: sklearn.semi_supervised.SelfTrainingClassifier, other_metrics: [f1_makro, neg_log_loss]"
+    )
+    (found,) = check(tmp_path, "training.train_challenger", f"{TRAIN}, {given}")
+    assert found.message == "metric 'f1_makro' is not known"
+
+
 def test_a_policy_that_is_known_when_the_task_runs_is_not_told(tmp_path: Path) -> None:
     given = 'model: m, metric: "{{ var.value.x }}", direction: minimize, floors: {r2: 0.5}'
     assert check(tmp_path, "promotion.compare", given) == []
@@ -89,10 +122,10 @@ def test_an_estimator_of_ones_own_need_not_say_what_it_takes(
     from callables import _estimators
 
     class Own(ClassifierMixin, BaseEstimator):
+        """It has its methods from another, and that only when it is fitted."""
+
         def __init__(self, depth: int = 1) -> None:
             self.depth = depth
-
-        def predict(self, rows: object) -> object: ...
 
     monkeypatch.setattr(_estimators, "resolve", lambda path, key: Own)
     given = f"{TRAIN}, estimator: callables.own.Own, parameters: {{depth: 3}}"
