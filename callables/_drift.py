@@ -8,7 +8,9 @@ every five minutes).
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,15 +47,15 @@ def count(bins: dict[str, Any], column: pd.Series) -> list[int]:
     import numpy as np
 
     empty = int(column.isna().sum())
-    present = column.dropna()
     if "edges" in bins:
-        places = np.searchsorted(bins["edges"], present.astype(float), side="left")
-        counts = np.bincount(places, minlength=len(bins["edges"]) + 1)
-    else:
-        known = {value: place for place, value in enumerate(bins["values"])}
-        places = [known.get(str(value), len(known)) for value in present]
-        counts = np.bincount(places, minlength=len(known) + 1) if places else np.zeros(len(known) + 1, int)
-    return [*(int(number) for number in counts), empty]
+        values = column.astype(float).to_numpy()
+        # Edge by edge, which is some times as fast as a search for each value; NaN is above none.
+        above = [int(np.count_nonzero(values > edge)) for edge in bins["edges"]]
+        ends = [len(values) - empty, *above, 0]
+        return [*(more - less for more, less in itertools.pairwise(ends)), empty]
+    known = {value: place for place, value in enumerate(bins["values"])}
+    places = Counter(known.get(str(value), len(known)) for value in column.dropna())
+    return [*(places[place] for place in range(len(known) + 1)), empty]
 
 
 def psi(shares: list[float], counts: list[int]) -> float:

@@ -60,14 +60,11 @@ def compare(
     store = ModelStore(model)
     pointer = store.usable_pointer()
     champion = pointer["version"] if pointer else None
-    chosen = _chosen_by_hand(store, version, parse_flag(roll_back, "roll_back"))
+    roll_back = parse_flag(roll_back, "roll_back")
+    chosen = _chosen_by_hand(store, version, roll_back)
     if chosen:
-        # Nothing is scored, so that the way back is open whatever is broken.
-        reason = "rolled back by hand" if parse_flag(roll_back, "roll_back") else "chosen by hand"
         scores = {"challenger": chosen["metrics"], "champion": _on_record(store, champion)}
-        values = [scores[key].get(metric) for key in ("champion", "challenger")]
-        shown = " → ".join(_gate.shown(value) for value in values if value is not None)
-        reason += f": {metric} {shown}" if shown else ""
+        reason = _reason_by_hand(roll_back, metric, scores)
         challenger, verdict, rows = chosen["version"], _gate.Verdict(True, reason), None
     else:
         challenger = _newest(store)
@@ -100,6 +97,19 @@ def compare(
         result |= {"verdict": "keep", "reason": f"dry run: {challenger} {would}: {verdict.reason}"}
     log.info("\n%s", _gate.note(result, policy))
     return result
+
+
+def _reason_by_hand(rolled_back: bool, metric: str, scores: dict[str, dict[str, float]]) -> str:
+    """Say what a person has decided, and what the records say of it.
+
+    Nothing is scored anew, so that the way back is open whatever is broken.
+    """
+    from callables._gate import shown
+
+    values = [scores[key].get(metric) for key in ("champion", "challenger")]
+    change = " → ".join(shown(value) for value in values if value is not None)
+    reason = "rolled back by hand" if rolled_back else "chosen by hand"
+    return f"{reason}: {metric} {change}" if change else reason
 
 
 def choose(*, verdict: str, better_task: str, otherwise_task: str) -> str:

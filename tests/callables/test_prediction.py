@@ -342,6 +342,21 @@ def test_lines_that_are_too_short_or_too_long_are_told_and_no_column_shifts(
         prediction.draw_rows(dataset=str(path), row_id="id", run_id="a", rows=1)
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_line_that_is_too_short_is_named_however_far_down_it_stands(
+    tmp_path: Path, end: str, quoted: bool
+) -> None:
+    path = tmp_path / "rows.csv"
+    lines = [f"{n},{n % 7},1" for n in range(150_000)]  # in several blocks
+    lines[140_000] = ""  # a blank line is none
+    path.write_text("\n".join(["id,x1,x2", *lines, "z,5"]) + end, encoding="utf-8", newline="")
+    if quoted:
+        path.write_text(path.read_text(encoding="utf-8").replace("\n7,0,1", '\n"7",0,1'), encoding="utf-8")
+    with pytest.raises(ValueError, match="has 3 columns, but line 150002 has 2 fields"):
+        prediction.draw_rows(dataset=str(path), row_id="id", run_id="a", rows=1)
+
+
 def test_a_run_may_have_any_name(champion: str, output: Path) -> None:
     """Also those of the files that a closed day has."""
     predict(**at(1))
