@@ -33,7 +33,12 @@ TIMEDELTA = {
     "anyOf": [TYPED, {"type": "null"}],
     "description": "{__type__: datetime.timedelta, minutes: 5}, or null for none",
 }
-OBJECT = {"anyOf": [TYPED, {"type": "null"}]}
+OBJECT: Schema = {"anyOf": [TYPED, {"type": "null"}]}
+HOOK = {
+    **OBJECT,
+    "description": "An object that can be called, of a class in callables",
+    "examples": [{"__type__": "callables.hooks.Hook"}],
+}
 DATE = {"description": "A date or time, such as 2026-01-01; timezone says where"}
 CALLBACK = {
     "anyOf": [
@@ -126,18 +131,22 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     "retries": COUNT,
     "retry_delay": DURATION,
     # A text or a mapping would be taken, and be of no use only when the task runs, or fails.
-    **{
-        name: {
-            **OBJECT,
-            "description": "{__type__: callables.hooks.Hook}, a class whose objects can be called",
-        }
-        for name in ("post_execute", "pre_execute")
-    },
+    "post_execute": HOOK,
+    "pre_execute": HOOK,
     "retry_policy": {
         **OBJECT,
-        "description": "{__type__: airflow.sdk.ExceptionRetryPolicy, rules: [{__type__: "
-        "airflow.sdk.RetryRule, exception: builtins.ValueError, action: {__type__: airflow.sdk.RetryAction, "
-        "__args__: [fail]}}]}",
+        "examples": [
+            {
+                "__type__": "airflow.sdk.ExceptionRetryPolicy",
+                "rules": [
+                    {
+                        "__type__": "airflow.sdk.RetryRule",
+                        "exception": "builtins.ValueError",
+                        "action": {"__type__": "airflow.sdk.RetryAction", "__args__": ["fail"]},
+                    }
+                ],
+            }
+        ],
     },
     "retry_exponential_backoff": {"type": ["boolean", "number"]},
     "wait_for_downstream": FLAG,

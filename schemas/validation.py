@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from schemas.cache import Passed
 from schemas.checks import APART, CHECKS
 from schemas.diagnostics import ERROR, Diagnostic
@@ -286,10 +288,7 @@ def _translate(document: Document, error: ValidationError, prefix: KeyPath) -> I
         message = f"{' or '.join(map(repr, wanted))} is missing" if wanted else error.message
         hint = ""
         if wanted == ["__type__"]:
-            meant, brace, _ = schema.get("description", "").rpartition("}")  # it may start with an example
-            typed = meant.startswith("{__type__: ")
-            example = f"{meant}{brace}" if typed else "{__type__: datetime.timedelta, minutes: 5}"
-            hint = f"say what it is, as in {example}"
+            hint = f"say what it is, as in {_as_yaml(schema.get('examples', [A_TIMEDELTA])[0])}"
         elif wanted == ["tasks"] and path and did_you_mean(str(path[-1]), ["default"]):
             hint = "did you mean 'default'?"
         yield document.problem("DAG003", path, message, hint, key=True)
@@ -304,6 +303,14 @@ def _translate(document: Document, error: ValidationError, prefix: KeyPath) -> I
         described = isinstance(schema, dict) and error.validator != "enum"
         hint = schema.get("description", "") if described else ""
         yield document.problem("DAG003", path, f"{where}{_plain(error)}", hint)
+
+
+A_TIMEDELTA = {"__type__": "datetime.timedelta", "minutes": 5}
+
+
+def _as_yaml(value: Any) -> str:
+    """Return a value as a line of YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000).strip()
 
 
 # Keys of Airflow 2 and of dag-factory that are no more, or that it drops.
