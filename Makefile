@@ -1,18 +1,20 @@
-# `make help` says what each command does. Only Python 3.11+, git and make are needed.
+# `make help` lists the commands. Only Python 3.11+, git and make are needed.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$name >/dev/null 2>&1 && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$name && break; done)
 RUN := .venv/bin/python
+# EXTRAS="sql http" installs these extras of pyproject.toml, EXTRAS= none; without it, those that are there stay.
+SETUP = $(if $(findstring command,$(origin EXTRAS)),--extras '$(EXTRAS)')
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo check test lint bench
+.PHONY: help setup up down demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what uv.lock lists into .venv (the others call it)
+setup: ## install the packages of uv.lock into .venv (the other commands call it); EXTRAS="sql http" adds providers
 	@command -v "$(PYTHON)" >/dev/null || { echo "setup: no Python 3.11 or newer was found" >&2; \
 	echo "  to do: install one (Debian: apt-get install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) deploy/setup.py
+	@$(PYTHON) deploy/setup.py $(SETUP)
 
 up: setup ## start Airflow on 127.0.0.1 in the background; prints the address and the login
 	@$(RUN) deploy/local.py up
@@ -20,23 +22,30 @@ up: setup ## start Airflow on 127.0.0.1 in the background; prints the address an
 down: setup ## stop what `make up` started
 	@$(RUN) deploy/local.py down
 
-demo: setup ## run the four pipelines once through a scheduler of its own and show what landed
+demo: setup ## run the four pipelines once, beside what is running, and show what they wrote
 	@$(RUN) deploy/demo.py
 
 check: setup ## report every mistake in dag_configs/ with file, line and column
-	@$(RUN) -m schemas check
+	@$(RUN) -m schemas check $(ARGS)
 
-test: setup ## run all tests (12 to 18 minutes; unit tests alone: make test ARGS="-m 'not slow'")
-	@$(RUN) -m pytest $(ARGS)
+test: SETUP = --all-extras
+test: setup ## run all tests (about 25 minutes); the quick ones: make test ARGS="-m 'not slow'"
+	@$(PYTHON) deploy/setup.py --all-extras  # in `make lint test`, setup has run already, without them
+	@$(RUN) -m pytest --install-programs $(ARGS)
 
-lint: setup ## formatting, style, types, import contracts
+lint: setup ## check formatting, style, types and import contracts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-bench: setup ## measure, with a peer in the same run
+graph: setup ## print which part imports which, as Mermaid; ARGS=--write puts it into docs/architecture.md
+	@$(RUN) docs/import_graph.py $(ARGS)
+
+bench: setup ## measure speed, beside a comparable tool in the same run
 	@$(RUN) tests/benchmarks/bench_loading.py
 	@$(RUN) tests/benchmarks/bench_detection.py
 	@$(RUN) tests/benchmarks/bench_weather.py
 	@$(RUN) tests/benchmarks/bench_models.py
+	@$(RUN) tests/benchmarks/bench_drift.py
+	@$(RUN) tests/benchmarks/bench_memory.py

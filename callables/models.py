@@ -1,6 +1,6 @@
-"""The model store for the person on call.
+"""The model store at the command line, for the operator on call.
 
-``python -m callables.models list|show|card|history|promote|rollback|prune``; the same code as the DAGs.
+``python -m callables.models list|show|card|history|promote|rollback|prune`` runs the same code as the DAGs.
 ``prune`` can be a task in YAML, too.
 """
 
@@ -15,168 +15,178 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from callables._env import start_command
-from callables._files import output_path
-from callables._model_store import ModelStore
-from callables._model_versions import ModelStoreError
+from batch_serving.registry.overview import models_overview, versions_overview
+from batch_serving.registry.store import ModelStore
+from batch_serving.registry.versions import ModelStoreError
+from batch_serving.shared.command_line import Parser, run_command
+from batch_serving.shared.env import start_command
+from batch_serving.shared.paths import output_path
+from batch_serving.shared.suggestions import did_you_mean
+from batch_serving.shared.unreachable import UnreachableError
+from batch_serving.shared.wording import counted
+
+HISTORY_COLUMNS = ("at", "verdict", "version", "reason")
 
 
-def prune(*, model: str, keep: int, run_id: str) -> dict:
-    """Remove all versions of ``model`` but the newest ``keep``, the champion and the one before it.
+def prune(*, model: str, keep: int, run_id: str) -> dict[str, Any]:
+    """Remove all versions of ``model`` except the newest ``keep``, the champion and the one before it.
 
     Returns the versions that were removed.
     """
     return {"model": model, "removed": ModelStore(model).prune(keep, run_id=run_id)}
 
 
-def overview(model: str) -> list[dict[str, Any]]:
-    """Return what there is to know of each version in a line, newest first."""
-    store = ModelStore(model)
-    pointer = store.usable_pointer() or {}
-    roles = {pointer.get("previous"): "previous", pointer.get("version"): "champion"}
-    found = []
-    for version in reversed(store.versions()):
-        line: dict[str, Any] = {"version": version, "role": roles.get(version, "")}
-        try:
-            record = store.metadata(version)
-        except ModelStoreError as error:
-            found.append({**line, "problem": str(error)})
-            continue
-        estimator = str(record.get("estimator", "")).rpartition(".")[2]
-        found.append({**line, "estimator": estimator, **record["metrics"], "run_id": record["run_id"]})
-    return found
+EXAMPLES = {  # what follows each command
+    "list": "digits",
+    "show": "digits",
+    "history": "digits --json",
+    "card": "digits",
+    "promote": "digits 20260101T000000Z-0a1b2c3d",
+    "rollback": "digits",
+    "prune": "digits --keep 100",
+}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; 0 when done, 1 with the reason on stderr when not."""
-    options = _parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, *, prog: str = "python -m callables.models") -> int:
+    """Run the command line; return 0 on success, 1 with the reason on stderr otherwise."""
+    options = _parser(prog).parse_args(arguments)
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         found = options.run(options)
-    except (ModelStoreError, ValueError, FileNotFoundError) as error:
+    except (ModelStoreError, UnreachableError, ValueError, FileNotFoundError) as error:
         print(f"models: {error}", file=sys.stderr)
         return 1
     if options.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
-    elif isinstance(found, list):
-        if not found:
-            print("no models yet; run train_model")
+    elif isinstance(found, dict):
+        _print_record(found)
+    elif found:
         _print_table(found)
     else:
-        _print_record(found)
+        print("no models yet; run train_model")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m callables.models", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = Parser(prog=prog, description=__doc__, example=f"{prog} list")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], Any], about: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("--json", action="store_true", help="print JSON in place of a table")
+        example = f"{prog} {name} {EXAMPLES[name]}"
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=about, description=about, example=example
+        )
+        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.set_defaults(run=run)
         return command
 
-    add("list", _list, "list the models, or the versions of one, newest first").add_argument(
-        "model", nargs="?"
-    )
+    command = add("list", _list, "list the models, or the versions of one model, newest first")
+    command.add_argument("model", nargs="?")
     command = add("show", _show, "print the record of a version, or of the champion")
     command.add_argument("model")
     command.add_argument("version", nargs="?")
-    add("history", _history, "print every verdict, newest first").add_argument("model")
-    command = add("card", _card, "make the page with pictures of a version, or of the champion, anew")
+    add("history", _history, "print all verdicts, newest first").add_argument("model")
+    command = add("card", _card, "make the card (a page with pictures) of a version, or of the champion")
     command.add_argument("model")
     command.add_argument("version", nargs="?")
     command = add("promote", _promote, "make a version the champion, whatever its score")
     command.add_argument("model")
     command.add_argument("version")
-    add("rollback", _roll_back, "make the champion before this one the champion again").add_argument("model")
-    command = add("prune", _prune, "remove old versions; never the champion, nor the one before it")
+    add("rollback", _roll_back, "make the previous champion the champion again").add_argument("model")
+    command = add("prune", _prune, "remove old versions, but never the champion or the one before it")
     command.add_argument("model")
-    command.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
+    command.add_argument("--keep", type=int, required=True, metavar="N", help="how many new versions stay")
     return parser
 
 
 def _list(options: argparse.Namespace) -> list[dict[str, Any]]:
-    if options.model:
-        return overview(_known(options.model))
-    found = []
-    for name in ModelStore.names():
-        store = ModelStore(name)
-        pointer = store.usable_pointer() or {}
-        line = {"model": name, "versions": len(store.versions()), "champion": pointer.get("version")}
-        found.append({**line, "since": pointer.get("promoted_at")})
-    return found
-
-
-def _version(store: ModelStore, version: str | None) -> str:
-    pointer = None if version else store.usable_pointer()
-    if not version and pointer is None:
-        raise ModelStoreError(f"model {store.name!r} has no champion yet; name a version")
-    return version or (pointer or {})["version"]
-
-
-def _card(options: argparse.Namespace) -> dict[str, Any]:
-    from callables._model_card import write_card
-
-    store = ModelStore(_known(options.model))
-    return {"card": str(write_card(store, _version(store, options.version)))}
+    return versions_overview(_store(options.model)) if options.model else models_overview()
 
 
 def _show(options: argparse.Namespace) -> dict[str, Any]:
-    store = ModelStore(_known(options.model))
+    store = _store(options.model)
     record = store.metadata(_version(store, options.version))
-    if not options.json:  # a line a feature is no help to a person
-        record["features"] = f"{len(record.get('features', []))} columns (--json has them)"
+    if not options.json:  # one line per feature is too long for a screen
+        record["features"] = f"{counted(len(record.get('features', [])), 'column')} (listed with --json)"
     return record
 
 
 def _history(options: argparse.Namespace) -> list[dict[str, Any]]:
-    entries = reversed(ModelStore(_known(options.model)).history())
+    entries = _store(options.model).history()[::-1]
     if options.json:
-        return list(entries)
-    return [{name: entry.get(name) for name in ("at", "verdict", "version", "reason")} for entry in entries]
+        return entries
+    return [{name: entry.get(name) for name in HISTORY_COLUMNS} for entry in entries]
+
+
+def _card(options: argparse.Namespace) -> dict[str, Any]:
+    from batch_serving.cards.card import write_card
+
+    store = _store(options.model)
+    return {"card": str(write_card(store, _version(store, options.version)))}
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
-    store = ModelStore(_known(options.model))
-    return _move(store, options.version, "chosen by hand", "promoted")
+    return _move(_store(options.model), options.version, "chosen by hand")
 
 
 def _roll_back(options: argparse.Namespace) -> dict[str, Any]:
-    store = ModelStore(_known(options.model))
-    return _move(store, store.before_champion(), "rolled back by hand", "rolled back")
+    store = _store(options.model)
+    return _move(store, store.before_champion(), "rolled back by hand")
 
 
-def _move(store: ModelStore, version: str, reason: str, verdict: str) -> dict[str, Any]:
-    pointer = store.usable_pointer() or {}
-    if pointer.get("version") == version and "lost" not in pointer:
-        print(f"models: {version} is the champion already", file=sys.stderr)
-    return store.promote(
-        version, expect=pointer.get("version"), run_id=_by_whom(), reason=reason, verdict=verdict
-    )
+def _move(store: ModelStore, version: str, reason: str) -> dict[str, Any]:
+    pointer = store.usable_pointer()
+    verdict = "rolled back" if pointer is not None and version == pointer.previous else "promoted"
+    champion = pointer.version if pointer else None
+    if pointer is not None and champion == version and not pointer.lost:
+        print(f"models: {version} is already the champion", file=sys.stderr)
+    try:
+        moved = store.promote(version, expect=champion, run_id=_run_id(), reason=reason, verdict=verdict)
+    except UnreachableError as error:
+        # A second `rollback` would lead back to the version before, if this one is in place.
+        name = store.name
+        raise ModelStoreError(
+            f"{error}\nit is not known whether {version} is the champion now: `batch models show {name}` "
+            f"says so; to repeat this, run `batch models promote {name} {version}`"
+        ) from error
+    return moved.to_json()
 
 
 def _prune(options: argparse.Namespace) -> dict[str, Any]:
-    return prune(model=_known(options.model), keep=options.keep, run_id=_by_whom())
+    return prune(model=_store(options.model).name, keep=options.keep, run_id=_run_id())
 
 
-def _known(model: str) -> str:
-    if model not in ModelStore.names():
-        known = ", ".join(ModelStore.names()) or "none"
-        raise ModelStoreError(f"there is no model {model!r} in {output_path('models')}; there are: {known}")
-    return model
+def _store(model: str) -> ModelStore:
+    names = ModelStore.names()
+    if model not in names:
+        hint = did_you_mean(model, names) or f"there are: {', '.join(names) or 'none'}"
+        raise ModelStoreError(f"there is no model {model!r} in {output_path('models')}; {hint}")
+    return ModelStore(model)
 
 
-def _by_whom() -> str:
+def _version(store: ModelStore, version: str | None) -> str:
+    if version:
+        return version
+    pointer = store.usable_pointer()
+    if pointer is None:
+        raise ModelStoreError(f"model {store.name!r} has no champion yet; name a version")
+    return pointer.version
+
+
+def _run_id() -> str:
+    """Return the run_id for the history: who has done it, and when."""
     try:
-        person = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        person = f"user {os.getuid()}"
-    return f"command line, {person}, {datetime.now(UTC).isoformat()}"
+        user = getpass.getuser()
+    except (KeyError, OSError):  # in a container the user may have no name
+        user = f"user {os.getuid()}"
+    return f"command line, {user}, {datetime.now(UTC).isoformat()}"
 
 
 def _print_record(record: dict[str, Any], indent: str = "") -> None:
-    """Print a line for each value; those within others, and tables, are indented."""
+    """Print one line for each value; nested values and tables are indented."""
     for name, value in record.items():
         if isinstance(value, dict) and value:
             print(f"{indent}{name}")
@@ -190,9 +200,9 @@ def _print_record(record: dict[str, Any], indent: str = "") -> None:
 
 def _print_table(lines: Sequence[dict[str, Any]], indent: str = "") -> None:
     columns = list(dict.fromkeys(name for line in lines for name in line))
-    rows = [columns, *([_cell(line.get(name)) for name in columns] for line in lines)]
+    rows = [columns] + [[_cell(line.get(name)) for name in columns] for line in lines]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows if lines else ():
+    for row in rows:
         print(f"{indent}{_line(row, widths)}")
 
 

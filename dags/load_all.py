@@ -1,10 +1,13 @@
 """Every pipeline of this project: the YAML files in ``dag_configs/``, beside this folder, as Airflow DAGs.
 
-A file with mistakes loads none of its DAGs and shows them as an import error under its own name; the others
-go on. In a task only the file of that DAG is read.
+A file with errors loads none of its DAGs and shows them as an import error under its own name; the others
+load. In a task only the file of that DAG is loaded.
 """
 
 from pathlib import Path
+
+# dag-factory needs this. Airflow's DAG processor imports what is named here once, not at each parse (20 ms).
+import airflow.providers.standard.operators.python  # noqa: F401
 
 from schemas.loading import load_dags
 

@@ -1,6 +1,6 @@
-"""``make demo``: the four pipelines once, through a scheduler of their own, and what they wrote.
+"""``make demo``: runs the four pipelines once through a separate scheduler and shows what they wrote.
 
-Its home, ports and output are its own, so that an Airflow that ``make up`` started goes on undisturbed.
+The demo has its own home, ports and output, so an Airflow that ``make up`` started is not disturbed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local import HOME, ROOT, Api, Instance, LocalError, free_ports, project_set
 DEMO_HOME = HOME / "demo"
 OUTPUT = ROOT / "output" / "demo"
 RUN_TIMEOUT_S = 300
-# Each is triggered when those before it have ended; promote_model is started by train_model's asset.
+# In this order, one after the other; promote_model is started by train_model's asset.
 TRIGGERED = ("train_model", "predict", "collect_weather")
 FINAL = ("success", "failed")
 
@@ -35,7 +35,7 @@ def main() -> int:
     """Run the demo; 0 only if every run of every pipeline succeeded."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        # Without your connections: what it shows is no news for Slack, and no reason to ask KMA.
+        # Without connections: a demo sends nothing to Slack and does not use up KMA's quota.
         own = {name: value for name, value in project_settings(say).items() if "_CONN_" not in name}
         settings = {
             **own,
@@ -46,7 +46,7 @@ def main() -> int:
     except LocalError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    instance = Instance(DEMO_HOME, settings, say=say)
+    instance = Instance(DEMO_HOME, settings, say=say, temporary=True)
     try:
         if instance.stop():
             say("stopped an earlier demo that was still running")
@@ -72,10 +72,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def run_pipelines(api: Api) -> bool:
-    """Trigger the pipelines one after the other, wait for all their runs, and tell whether all succeeded.
+    """Trigger the pipelines one after the other, wait for all their runs, and return whether all succeeded.
 
-    A DAG that is not paused also makes its latest scheduled run, whenever the scheduler comes to it. So none
-    is paused again: a run in a paused DAG would stay unfinished.
+    The scheduler also starts the latest scheduled run of a DAG that is not paused. No DAG is paused again
+    here, because a run of a paused DAG would never finish.
     """
     api.patch("/dags/promote_model", {"is_paused": False})
     for dag_id in TRIGGERED:
@@ -93,12 +93,9 @@ def run_pipelines(api: Api) -> bool:
 
 
 def wait_for(api: Api, dag_ids: Sequence[str], run_id: str | None = None) -> list[dict[str, Any]]:
-    """Wait until run ``run_id``, or any, has been in the DAGs and all their runs have ended; return these.
+    """Wait until run ``run_id`` (or any run) exists and all runs of the DAGs have ended; return the runs.
 
-    Raises
-    ------
-    LocalError
-        They have not ended within ``RUN_TIMEOUT_S``.
+    Raises LocalError if they have not ended within ``RUN_TIMEOUT_S``.
     """
     deadline = time.monotonic() + RUN_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -111,7 +108,7 @@ def wait_for(api: Api, dag_ids: Sequence[str], run_id: str | None = None) -> lis
         if started and all(run["state"] in FINAL for run in runs):
             return runs
         time.sleep(0.5)
-    raise LocalError(f"{', '.join(dag_ids)}: not all runs have ended after {RUN_TIMEOUT_S} s")
+    raise LocalError(f"not all runs of {', '.join(dag_ids)} have ended after {RUN_TIMEOUT_S} s")
 
 
 _shown: set[tuple[str, ...]] = set()
@@ -126,9 +123,9 @@ def _show_task(task: dict[str, Any]) -> None:
 
 
 def show_output() -> None:
-    """Print what landed, with a few rows of each kind."""
+    """Print how many files were written, and a few rows of each kind."""
     files = [path for path in sorted(OUTPUT.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    print(f"\nWhat landed in {OUTPUT.relative_to(ROOT)}/\n")
+    print(f"\nWritten to {OUTPUT.relative_to(ROOT)}/\n")
     for kind in ("models", "predictions", "weather"):
         count = sum(path.is_relative_to(OUTPUT / kind) for path in files)
         print(f"  {kind:<12} {count:>3} files")
@@ -143,7 +140,7 @@ def show_output() -> None:
 
 
 def show_rows(path: Path, columns: Sequence[str], limit: int = 5) -> None:
-    """Print the first rows of a CSV, some columns of it."""
+    """Print some columns of the first rows of a CSV."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     print(f"\n{path.relative_to(ROOT)}: {len(rows)} rows")
@@ -151,7 +148,7 @@ def show_rows(path: Path, columns: Sequence[str], limit: int = 5) -> None:
 
 
 def print_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns; a Korean letter takes two places."""
+    """Print rows as aligned columns; a Korean letter is two columns wide."""
     table = [list(row) for row in rows]
     widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
     for row in table:

@@ -1,4 +1,4 @@
-"""``python -m schemas``: check, compare and draw DAG files, and explain what is found."""
+"""``python -m schemas``: check, correct, compare and draw DAG files, and explain what is found."""
 
 from __future__ import annotations
 
@@ -9,80 +9,151 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from schemas.diagnostics import ERROR, WARNING, as_github, as_json, as_sarif, as_text
+from batch_serving.shared.command_line import Parser, is_colourful, run_command
+from batch_serving.shared.root import PROJECT_ROOT
+from batch_serving.shared.suggestions import did_you_mean
 
-FORMATS = {"json": as_json, "github": as_github, "sarif": as_sarif}
-DEFAULT_PATH = Path(__file__).resolve().parent.parent / "dag_configs"
+if TYPE_CHECKING:
+    from schemas.problems import Problem
+
+MANY_FILES = 50  # from which on a check takes more than a second or two
+FORMATS = ("text", "json", "github", "sarif")
+EXAMPLES = {  # what follows each command
+    "check": "dag_configs/predict.yaml --fix --dry-run",
+    "diff": "HEAD~1",
+    "explain": "DAG112",
+    "graph": "dag_configs/train_model.yaml",
+}
+DEFAULT_PATH = PROJECT_ROOT / "dag_configs"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, prog: str = "python -m schemas") -> int:
     """Run the command line; 0 clean, 1 errors found, 2 usage or unreadable path."""
-    parser = argparse.ArgumentParser(prog="python -m schemas", description=__doc__)
+    options = _parser(prog).parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run_command(lambda: run(options))
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = Parser(prog=prog, description=__doc__, example=f"{prog} check dag_configs")
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="report every mistake in the given files and folders")
-    check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
-    check.add_argument("--format", choices=("text", *FORMATS), default="text")
-    check.add_argument("--no-build", action="store_true", help="only what needs no Airflow: half a second")
-    check.add_argument(
-        "--information", action="store_true", help="add next runs, and the pools and connections needed"
-    )
-    difference = commands.add_parser(
-        "diff", help="print what an edit changes in DAGs, tasks, edges and schedules"
-    )
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        example = f"{prog} {name} {EXAMPLES.get(name, '')}".strip()
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=about, description=about, example=example
+        )
+        command.set_defaults(run=run)
+        return command
+
+    _check_options(add("check", run_check, "report every mistake in the given files and folders"))
+    difference = add("diff", run_diff, "print what an edit changes in DAGs, tasks, edges and schedules")
     difference.add_argument("old", help="a file, a folder or a git revision")
     difference.add_argument(
         "new", nargs="?", default=str(DEFAULT_PATH), help="the same; dag_configs/ if left out"
     )
-    drawing = commands.add_parser("graph", help="print a Mermaid graph of a file")
-    drawing.add_argument("file", type=Path)
-    explaining = commands.add_parser("explain", help="say what a code means, with a bad and a good example")
-    explaining.add_argument("code", metavar="CODE", help="such as DAG103")
-    commands.add_parser("schema", help="write schemas/dag_config.schema.json from what is installed")
-    options = parser.parse_args(arguments)
-    runs: dict[str, Callable[[], int]] = {
-        "check": lambda: run_check(
-            options.paths, options.format, build=not options.no_build, information=options.information
-        ),
-        "diff": lambda: run_diff(options.old, options.new),
-        "explain": lambda: run_explain(options.code),
-        "graph": lambda: run_graph(options.file),
-        "schema": run_schema,
-    }
-    return runs[options.command]()
+    add("graph", run_graph, "print a Mermaid graph of a file").add_argument("file", type=Path)
+    explaining = add("explain", run_explain, "explain a code, with a bad and a good example; all if left out")
+    explaining.add_argument("code", nargs="?", metavar="CODE", help="such as DAG103")
+    for name in ("schema", "generate"):
+        schema = add(name, run_schema, "write the JSON Schema and docs/checker.md from what is installed")
+        schema.add_argument(
+            "--installed",
+            type=Path,
+            metavar="FILE",
+            help="write only this file, for an editor: with every installed provider, extras included",
+        )
+    return parser
 
 
-def run_check(paths: list[Path], output: str, *, build: bool, information: bool) -> int:
-    """Print the problems of ``paths`` and return the exit code."""
+def _check_options(check: argparse.ArgumentParser) -> None:
+    check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
+    check.add_argument("--format", choices=FORMATS, default="text")
+    check.add_argument("--fix", action="store_true", help="correct what has one safe correction")
+    check.add_argument("--dry-run", action="store_true", help="with --fix: only print the corrections")
+    check.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="CODES",
+        help="report only these, such as DAG1,DAG203",
+    )
+    check.add_argument(
+        "--ignore", action="append", default=[], metavar="CODES", help="leave these out; not those of safety"
+    )
+    check.add_argument("--no-build", action="store_true", help="only what needs no Airflow: half a second")
+    check.add_argument(
+        "--information", action="store_true", help="add next runs, and the pools and connections needed"
+    )
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Print the problems of the paths and return the exit code."""
     # Importing Airflow makes a home and writes its log to the screen: into the project's, and errors alone.
-    os.environ.setdefault("AIRFLOW_HOME", str(DEFAULT_PATH.parent / ".airflow"))
+    os.environ.setdefault("AIRFLOW_HOME", str(PROJECT_ROOT / ".airflow"))
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    from schemas.fixing import fix_paths
+    from schemas.reports.selection import Selection
     from schemas.validation import check_paths
 
+    if options.dry_run and not options.fix:
+        print("--dry-run goes with --fix", file=sys.stderr)
+        return 2
     try:
-        found = check_paths(paths, build=build, information=information)
-    except OSError as error:
+        selection = Selection.of(",".join(options.select), ",".join(options.ignore))
+        build = not options.no_build
+        if options.fix:
+            for difference in fix_paths(options.paths, selection, build=build, dry_run=options.dry_run):
+                print(difference, file=sys.stderr if options.format != "text" else sys.stdout)
+        found = check_paths(
+            options.paths,
+            build=build,
+            information=options.information,
+            progress=_show_progress,
+            note=_show_note,
+        )
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    if output in FORMATS:
-        print(FORMATS[output](found))
-    elif found:
-        print(as_text(found))
-    errors, warnings = (sum(problem.severity == kind for problem in found) for kind in (ERROR, WARNING))
+    found = selection.filter(found)
+    _print_problems(found, options.format)
+    return 1 if any(problem.severity == "error" for problem in found) else 0
+
+
+def _show_progress(done: int, files: int) -> None:
+    """Show how far a long check is, on a terminal only; the last call removes the line."""
+    if sys.stderr.isatty() and files >= MANY_FILES:
+        text = f"checked {done} of {files} files" if done < files else ""
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _show_note(*found: Problem) -> None:
+    """Print what is said of a folder once, apart from its problems."""
+    for one in found:
+        print(f"{one.message}; {one.hint}", file=sys.stderr)
+
+
+def _print_problems(problems: list[Problem], output: str) -> None:
+    from schemas.reports import formats
+
     if output == "text":
-        clean = "all right: no problems found"
-        print(f"{errors} errors, {warnings} warnings" if errors or warnings else clean)
-    return 1 if errors else 0
+        text = formats.as_text(problems, colours=is_colourful(sys.stdout))
+        print("\n".join(filter(None, [text, formats.summary(problems)])))
+        return
+    printers = {"json": formats.as_json, "github": formats.as_github, "sarif": formats.as_sarif}
+    print(printers[output](problems))
 
 
-def run_diff(old: str, new: str) -> int:
+def run_diff(options: argparse.Namespace) -> int:
     """Print what changes from ``old`` to ``new``; 0 if nothing does, 1 if something does, as diff does."""
-    from schemas.differences import compare, describe, locate
-    from schemas.documents import DocumentError
+    from schemas.documents.reading import DocumentError
+    from schemas.reports.diff import compare, describe, locate
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            before, after = (describe(locate(text, Path(scratch))) for text in (old, new))
+            before, after = (describe(locate(text, Path(scratch))) for text in (options.old, options.new))
     except (OSError, DocumentError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -91,38 +162,51 @@ def run_diff(old: str, new: str) -> int:
     return 1 if lines else 0
 
 
-def run_graph(file: Path) -> int:
+def run_graph(options: argparse.Namespace) -> int:
     """Print the Mermaid graph of one file."""
-    from schemas.documents import DocumentError
-    from schemas.graphs import mermaid, readable
+    from schemas.documents.reading import DocumentError
+    from schemas.reports.mermaid import mermaid, readable
 
     try:
-        print(mermaid(readable(file)))
+        print(mermaid(readable(options.file)))
     except DocumentError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def run_explain(code: str) -> int:
-    """Print what a code means."""
-    from schemas.explanations import EXPLANATIONS, explain
+def run_explain(options: argparse.Namespace) -> int:
+    """Print what a code means, or a list of all codes."""
+    from schemas.checks.registry import RULES
+    from schemas.reports.explain import explain
 
-    if code.upper() not in EXPLANATIONS:
-        print(f"there is no code {code!r}; the codes are {', '.join(EXPLANATIONS)}", file=sys.stderr)
+    if options.code is None:
+        print("\n".join(f"{code}  {rule.title}" for code, rule in RULES.items()))
+        return 0
+    code = options.code.upper()
+    if code not in RULES:
+        hint = did_you_mean(code, RULES) or "`explain` without a code lists all of them"
+        print(f"there is no code {options.code!r}; {hint}", file=sys.stderr)
         return 2
-    print(explain(code.upper()))
+    print(explain(code))
     return 0
 
 
-def run_schema() -> int:
-    """Write the schema file and the page of codes anew."""
-    from schemas.explanations import codes_page
-    from schemas.schema import SCHEMA_FILE, schema_text
+def run_schema(options: argparse.Namespace) -> int:
+    """Write the schema file and the page of rules again, or a schema for an editor."""
+    from schemas.catalog.generate import schema_text
+    from schemas.catalog.lookup import SCHEMA_FILE
+    from schemas.catalog.providers import installed_providers
+    from schemas.reports.explain import checker_page
 
+    if options.installed:
+        options.installed.write_text(schema_text(installed_providers()), encoding="utf-8")
+        return 0
+    page = PROJECT_ROOT / "docs" / "checker.md"
     SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
-    SCHEMA_FILE.with_name("README.md").write_text(codes_page(), encoding="utf-8")
-    print(f"wrote {SCHEMA_FILE.name} and README.md")
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(checker_page(), encoding="utf-8")
+    print(f"wrote {SCHEMA_FILE.relative_to(PROJECT_ROOT)} and {page.relative_to(PROJECT_ROOT)}")
     return 0
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import programs
 import pytest
 from buckets import new_bucket, s3_server
+from ending import end_in_order
 from pytest_httpserver import HTTPServer
+
+from schemas.catalog.providers import extras, installed_providers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,18 +25,70 @@ ROOT = Path(__file__).resolve().parent.parent
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "BATCH_"))]:
     del os.environ[_name]
 
+# Its home is read then, too, and tests import it at their top.
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow_home_"))
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
+os.environ["AIRFLOW_HOME"] = str(AIRFLOW_HOME)
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
 # As deploy/local.env has it: on few cores, more threads wait for each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home for the tests' own process, made before anything imports Airflow."""
-    home = tmp_path_factory.mktemp("airflow_home")
-    os.environ["AIRFLOW_HOME"] = str(home)
-    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-    return home
+def pytest_configure() -> None:
+    """Let a run that is told to end stop the servers that it started."""
+    end_in_order()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that ``make test`` uses."""
+    parser.addoption(
+        "--install-programs",
+        action="store_true",
+        help="install the programs that the selected tests need, where apt-get and root or sudo allow it",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Install, or report, the programs that the selected tests need: ``@pytest.mark.needs("chromium")``."""
+    _require_extras(session)
+    wanted = {name for item in session.items for mark in item.iter_markers("needs") for name in mark.args}
+    lacking = programs.missing(wanted)
+    if not lacking or session.config.option.collectonly:
+        return
+    leave_out = "  or leave out the tests that need them: make test ARGS=\"-m 'not needs'\""
+    if not session.config.option.install_programs:
+        install = f"  to do: make test installs them, as does: python3 deploy/programs.py {' '.join(lacking)}"
+        text = f"the selected tests need programs that are missing:\n{programs.report(lacking)}\n{install}"
+        raise pytest.UsageError(f"{text}\n{leave_out}")
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    capture.suspend_global_capture(in_=True)  # sudo may ask for a password
+    try:
+        programs.install(lacking, lambda text: print(f"test: {text}", flush=True))
+    except programs.ProgramsError as error:
+        raise pytest.UsageError(f"{error}\n{leave_out}") from None
+    finally:
+        capture.resume_global_capture()
+
+
+def _require_extras(session: pytest.Session) -> None:
+    """Report the extras that the selected tests need and the environment lacks: ``@pytest.mark.extra("http")``."""
+    wanted = {name for item in session.items for mark in item.iter_markers("extra") for name in mark.args}
+    lacking = [name for name in sorted(wanted) if not extras()[name] <= installed_providers()]
+    if lacking and not session.config.option.collectonly:
+        raise pytest.UsageError(
+            f"the selected tests need extras that are not installed: {', '.join(lacking)}\n"
+            f'  to do: make test installs them, as does: make setup EXTRAS="{" ".join(extras())}"\n'
+            "  or leave out the tests that need them: -m 'not extra'"
+        )
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """The home of the tests' own process."""
+    return AIRFLOW_HOME
 
 
 class Server(HTTPServer):
@@ -78,3 +137,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         found = new_bucket(settings)
     monkeypatch.setenv("BATCH_OUTPUT", found)
     return found
+
+
+@pytest.fixture
+def champion(output: Path) -> str:
+    """A model of the digits that is the champion; its version."""
+    from predicting import train_champion
+
+    return train_champion()

@@ -1,33 +1,42 @@
-"""Airflow imports this in each of its processes; it holds what Airflow has no setting for."""
+"""What Airflow has no setting for. Airflow imports this file in each of its processes."""
 
 import importlib
 import os
 import sys
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
 LOADER = "load_all.py"
 YAML = (".yaml", ".yml")
-MARK = "schemas.loading.ConfigError: \n"
+MARK = "schemas.airflow_internals.ConfigError: \n"
 
 
-def import_before_fork() -> None:
-    """Import what training needs once, in the scheduler, so that the workers it forks have it already.
+# What training needs. A task then spends its time on its work.
+FOR_TASKS = (
+    "pandas",
+    "sklearn.compose",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.model_selection",
+    "sklearn.pipeline",
+    "upath.implementations.local",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+)
+# What the loader needs: 10 ms of each parse.
+FOR_PARSES = ("dagfactory.dagbuilder",)
 
-    A task then spends its time on its work; nothing is computed here, since a fork copies threads badly.
+
+def import_before_fork(modules: tuple[str, ...]) -> None:
+    """Import modules once, so that the processes that this one forks have them already.
+
+    Nothing is computed here, since a fork does not copy threads.
     """
-    for module in (
-        "pandas",
-        "sklearn.compose",
-        "sklearn.impute",
-        "sklearn.linear_model",
-        "sklearn.model_selection",
-        "sklearn.pipeline",
-        "upath.implementations.local",
-        "matplotlib.backends.backend_svg",
-        "matplotlib.figure",
-    ):
-        importlib.import_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dag-factory tries Airflow 2 paths, too
+        for module in modules:
+            importlib.import_module(module)
 
 
 def serve_logs_to_this_machine_only() -> None:
@@ -42,11 +51,11 @@ def serve_logs_to_this_machine_only() -> None:
 
 
 def keep_errors_of_yaml_files() -> None:
-    """Let the errors of YAML files come and go with the loader's own parse.
+    """Let the errors of YAML files come and go with the parse of the loader.
 
-    Airflow 3.3 drops an error of a file that it did not itself list, which a YAML file never is, at each
-    look into the DAGs folder, and never when the file has been mended. In the UI's banner an error would
-    flicker while it stands, and stay once it is gone.
+    Airflow 3.3 does not list YAML files as DAG files. So it removes their errors each time it lists the DAGs
+    folder, and does not remove them when the file is fixed: in the UI, an error would come and go as long as
+    it is true, and stay when it no longer is.
     """
     from airflow.dag_processing import collection
     from airflow.dag_processing.manager import DagFileProcessorManager
@@ -73,7 +82,7 @@ def keep_errors_of_yaml_files() -> None:
             shown = {(bundle_name, name) for name in session.scalars(known) if name.endswith(YAML)}
             files_parsed = files_parsed | shown
             for key in import_errors:
-                # What follows is for people; the two frames of Airflow's before it are not.
+                # Without the two lines of Airflow's own code that precede the problems.
                 import_errors[key] = import_errors[key].rpartition(MARK)[2]
         update(files_parsed, bundle_name, import_errors, session)
 
@@ -83,7 +92,8 @@ def keep_errors_of_yaml_files() -> None:
 
 if "dag-processor" in sys.argv:
     keep_errors_of_yaml_files()
+    import_before_fork(FOR_PARSES)
 if "scheduler" in sys.argv and os.environ.get("BATCH_WARM_WORKERS", "1") != "0":
-    import_before_fork()
+    import_before_fork(FOR_TASKS)
 if {"scheduler", "triggerer"} & set(sys.argv):
     serve_logs_to_this_machine_only()

@@ -1,4 +1,4 @@
-"""How many single mistakes in the four files are told: by this project, by stock dag-factory, by its lint.
+"""How many single mistakes in the four files are reported: by this project, by stock dag-factory, by its lint.
 
 "Loading" counts an exception of ``load_yaml_dags(config_filepath=…)``, its strictest way; with a folder of
 files it logs the same and goes on without the DAG.
@@ -26,26 +26,26 @@ def main() -> None:
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
-        sys.path.insert(0, str(TESTS / "schemas"))
-        from test_mutations import FOLDER, MUTATIONS
+        sys.path.insert(0, str(TESTS / "support"))
+        from mutations import FOLDER, MUTATIONS
 
         folder = Path(temporary) / "dag_configs"
         folder.mkdir()
         shutil.copy(FOLDER / "defaults.yml", folder)
-        told: dict[str, Counter[str]] = {name: Counter() for name in WAYS}
+        found: dict[str, Counter[str]] = {name: Counter() for name in WAYS}
         for mutation in MUTATIONS:
             path = folder / Path(mutation.file).name
             path.write_text(mutation.text, encoding="utf-8")
-            for name, tells in WAYS.items():
-                told[name][mutation.kind] += tells(path)
+            for name, finds in WAYS.items():
+                found[name][mutation.kind] += finds(path)
             path.unlink()
     kinds = Counter(mutation.kind for mutation in MUTATIONS)
-    print("Single mistakes told, by kind\n")
+    print("Single mistakes reported, by kind\n")
     print(f"  {'':<18}{'made':>6}" + "".join(f"{name:>22}" for name in WAYS))
     for kind, made in kinds.most_common():
-        print(f"  {kind:<18}{made:>6}" + "".join(f"{told[name][kind]:>22}" for name in WAYS))
+        print(f"  {kind:<18}{made:>6}" + "".join(f"{found[name][kind]:>22}" for name in WAYS))
     total = sum(kinds.values())
-    cells = (f"{sum(told[name].values())} ({sum(told[name].values()) / total:.0%})" for name in WAYS)
+    cells = (f"{sum(found[name].values())} ({sum(found[name].values()) / total:.0%})" for name in WAYS)
     print(f"  {'all':<18}{total:>6}" + "".join(f"{cell:>22}" for cell in cells))
 
 

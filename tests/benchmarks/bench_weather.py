@@ -1,4 +1,4 @@
-"""What an hour of weather costs as history grows: this project's preprocess beside one big CSV and pandas."""
+"""The cost of one hour of weather as the history grows: preprocess, and one big CSV with pandas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 SIZES = (10_000, 1_000_000)  # rows of history
 ROUNDS = 3
 DISTRICTS = "data/seoul_districts.csv"
-# So that the shorter history has all of the month, too: it is the month's file that is written anew.
+# Late enough that the shorter history fills the month: the file of the month is the one that is rewritten.
 NOW = datetime.fromisoformat("2026-01-17T10:00:00+09:00")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -24,11 +24,12 @@ def run(): weather.preprocess(run_id="bench", run_after=AT, districts=DISTRICTS)
 # The usual way: read all, append, keep the last of each key, write all.
 PANDAS = """
 import pandas
-from callables import _weather_raw, _weather_rows
-from callables._districts import read_districts
+from batch_serving.weather import raw_answers
+from batch_serving.weather.districts import read_districts
+from batch_serving.weather.rows import read_rows
 from pathlib import Path
 def run():
-    fresh = _weather_rows.read_rows(_weather_raw.read_run(Path(RAW)), read_districts(DISTRICTS)).rows
+    fresh = read_rows(raw_answers.read_run(Path(RAW)), read_districts(DISTRICTS)).rows
     whole = pandas.concat([pandas.read_csv(BIG, dtype=str), pandas.DataFrame(fresh)])
     whole = whole.sort_values(["base_at", "collected_at"]).drop_duplicates(["code", "forecast_at"], keep="last")
     whole.to_csv(BIG, index=False)
@@ -49,7 +50,7 @@ print("RESULT", json.dumps([time.perf_counter() - start, (peak_kb() - before) / 
 
 
 def measure(code: str, output: Path, raw: str) -> tuple[float, float]:
-    """Run ``code`` once in a new process; return its milliseconds and the MB that it took beyond the imports."""
+    """Run ``code`` once in a new process; return its milliseconds, and its MB without the imports."""
     script = MEASURE.format(
         raw=raw, at=NOW.isoformat(), districts=DISTRICTS, big=str(output / "big.csv"), code=code
     )
@@ -70,13 +71,14 @@ def measure(code: str, output: Path, raw: str) -> tuple[float, float]:
 
 def write_history(output: Path, rows: int) -> None:
     """Write ``rows`` rows up to NOW, by district and month as preprocess does, and all in one big CSV."""
-    from callables._districts import read_districts
-    from callables._weather_rows import columns
+    from batch_serving.weather.districts import read_districts
+    from batch_serving.weather.rows import WeatherRow
 
     districts = read_districts(DISTRICTS)
-    filled = dict.fromkeys(columns(), "1")
+    columns = WeatherRow._fields
+    filled = dict.fromkeys(columns, "1")
     with (output / "big.csv").open("w", newline="", encoding="utf-8") as big:
-        whole = csv.DictWriter(big, columns())
+        whole = csv.DictWriter(big, columns)
         whole.writeheader()
         months: dict[str, list[dict[str, str]]] = {}
         for back in range(rows // len(districts), 0, -1):
@@ -96,7 +98,7 @@ def write_history(output: Path, rows: int) -> None:
         folder.mkdir(parents=True)
         for month, found in months.items():
             with (folder / f"{month}.csv").open("w", newline="", encoding="utf-8-sig") as file:
-                writer = csv.DictWriter(file, columns(), lineterminator="\n")
+                writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(
                     {**row, "code": district.code, "district_en": district.name_en} for row in found

@@ -1,4 +1,4 @@
-"""The command line for the person on call."""
+"""The command line for the operator on call."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from batch_serving.registry.overview import versions_overview
+from batch_serving.registry.store import ModelStore
+from batch_serving.shared.root import PROJECT_ROOT
 from callables import models
-from callables._files import PROJECT_ROOT
-from callables._model_store import ModelStore
 
 
 @pytest.fixture
 def versions(place: str) -> list[str]:
-    """Three versions; the second is the champion, the first was it before."""
+    """Three versions; the second is the champion, the first was the champion before."""
     store = ModelStore("digits")
     made = [
         store.save(
@@ -66,8 +67,8 @@ def test_show_prints_the_champion_or_the_version_that_is_named(
     assert json.loads(run(capsys, "show", "digits", "--json"))["version"] == versions[1]
     shown = run(capsys, "show", "digits", versions[2])
     assert versions[2] in shown
-    assert "1 columns (--json has them)" in shown
-    assert not set('{}[]"') & set(shown)  # for a person
+    assert "1 column (listed with --json)" in shown
+    assert not set('{}[]"') & set(shown)  # no JSON
 
 
 def test_promote_roll_back_and_history(versions: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,13 +89,14 @@ def test_prune_keeps_what_is_in_use(versions: list[str], capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["list", "digts"], "there is no model 'digts' in "),
+        (["list", "digts"], "; did you mean 'digits'?"),
+        (["list", "houses"], "there is no model 'houses' in "),
         (["show", "digits", "x"], "model 'digits' has no version 'x'; the newest are: 2026"),
-        (["promote", "digits", "../x"], "that is not a version's name"),
+        (["promote", "digits", "../x"], "it is not a valid version"),
         (["prune", "digits", "--keep", "0"], "keep is 0; it must be 1 or more"),
     ],
 )
-def test_what_cannot_be_done_is_told_and_nothing_changes(
+def test_what_cannot_be_done_is_reported_and_nothing_changes(
     versions: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert models.main(arguments) == 1
@@ -102,15 +104,16 @@ def test_what_cannot_be_done_is_told_and_nothing_changes(
     assert ModelStore("digits").versions() == versions
 
 
-def test_a_spoilt_record_is_in_the_list_with_its_problem(output: Path, versions: list[str]) -> None:
+def test_a_corrupt_record_is_in_the_list_with_its_problem(output: Path, versions: list[str]) -> None:
     (ModelStore("digits").folder(versions[2]) / "metadata.json").write_bytes(b"{")
-    assert "is spoilt" in models.overview("digits")[0]["problem"]
+    assert "is corrupt" in versions_overview(ModelStore("digits"))[0]["problem"]
 
 
 def test_it_looks_where_airflow_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What .env says counts, as for `make up`; in a copy, as this one's .env is a person's."""
+    """It reads .env, as `make up` does; in a copy, as the project's .env is the user's."""
     copy = tmp_path / "project"
-    shutil.copytree(PROJECT_ROOT / "callables", copy / "callables")
+    for package in ("batch_serving", "callables"):
+        shutil.copytree(PROJECT_ROOT / package, copy / package)
     (copy / ".env").write_text(f"BATCH_OUTPUT={tmp_path}/elsewhere  # a comment\n", encoding="utf-8")
     command = [sys.executable, "-m", "callables.models", "show", "digits"]
     monkeypatch.delenv("BATCH_OUTPUT", raising=False)
@@ -132,11 +135,11 @@ def test_without_the_pointer_show_and_roll_back_go_by_the_history(
     assert ModelStore("digits").champion() is not None
 
 
-def test_promoting_the_champion_again_is_told(
+def test_promoting_the_champion_again_is_reported(
     versions: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert models.main(["promote", "digits", versions[1]]) == 0
-    assert f"{versions[1]} is the champion already" in capsys.readouterr().err
+    assert f"{versions[1]} is already the champion" in capsys.readouterr().err
 
 
 def test_it_runs_as_a_module(output: Path) -> None:

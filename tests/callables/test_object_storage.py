@@ -1,4 +1,4 @@
-"""All four pipelines on each kind of storage: one setting, and no other change."""
+"""All four pipelines on each kind of storage: one setting changes, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from upath import UPath
 
-from callables import _weather_raw, prediction, promotion, training, weather
-from callables._files import PROJECT_ROOT, project_path
-from callables._model_store import ModelStore
+from batch_serving.registry.store import ModelStore
+from batch_serving.shared.paths import project_path
+from batch_serving.shared.root import PROJECT_ROOT
+from batch_serving.weather import unfinished
+from callables import monitoring, prediction, promotion, training, weather
 
 RUN = {"run_id": "scheduled__2026-01-01T00:00:00+00:00", "run_after": "2026-01-01T00:00:00+00:00"}
 DATA = {"dataset": "data/digits.csv", "row_id": "row_id"}
@@ -34,8 +37,12 @@ def predict(selection: dict, run_id: str, run_after: str = RUN["run_after"], **c
     return prediction.predict_rows(**given, selection=json.dumps(selection))
 
 
+def maintain(run_after: str) -> dict:
+    return monitoring.maintain_predictions(model="digits", run_after=run_after)
+
+
 def predicted(place: str) -> list[tuple[str, str]]:
-    """Every row that lies in any file of predictions, as (run_id, row_id)."""
+    """Every row in any file of predictions, as (run_id, row_id)."""
     return [
         (row["run_id"], row["row_id"])
         for path in (project_path(place) / "predictions" / "digits").glob("date=*/*.csv")
@@ -43,32 +50,40 @@ def predicted(place: str) -> list[tuple[str, str]]:
     ]
 
 
-# fsspec's memory store has no way to compare and write in one.
+# fsspec's memory store cannot compare and write in one step.
 in_one_step = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
 
 
 @in_one_step
-def test_of_runs_at_once_with_the_same_new_rows_one_predicts_them(place: str, tmp_path: Path) -> None:
+def test_of_runs_with_the_same_new_rows_at_the_same_time_one_predicts_them(
+    place: str, tmp_path: Path
+) -> None:
     train_and_promote()
     path = tmp_path / "rows.csv"
     lines = (PROJECT_ROOT / "data" / "digits.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:31]), encoding="utf-8")
-    new = {"dataset": str(path), "row_id": "row_id", "rows": "new", "new_by": "row_id", "model": "digits"}
+    new = {
+        "dataset": str(path),
+        "row_id": "row_id",
+        "rows": "incremental",
+        "cursor_column": "row_id",
+        "model": "digits",
+    }
     drawn = {name: prediction.draw_rows(**new, run_id=name) for name in "abcd"}
-    start, told = threading.Barrier(len(drawn)), []
+    start, skipped = threading.Barrier(len(drawn)), []
 
     def work(name: str) -> None:
         start.wait()
         try:
             predict(drawn[name], name, dataset=str(path))
-        except ValueError as error:
-            told.append(str(error))
+        except AirflowSkipException as error:
+            skipped.append(str(error))
 
     together([lambda name=name: work(name) for name in drawn])
-    assert len(told) == len(drawn) - 1
-    assert all("clear draw_rows" in text for text in told)
+    assert len(skipped) == len(drawn) - 1
+    assert all("another run has predicted the rows" in text for text in skipped)
     assert sorted(int(row) for _, row in predicted(place)) == list(range(30))
-    # What the message says is the way on: also for ids that are longer than those before.
+    # A run that was skipped may be cleared, also for ids that are longer than those before.
     path.write_text("".join(lines[:151]), encoding="utf-8")
     loser = next(name for name in drawn if name not in {run for run, _ in predicted(place)})
     predict(prediction.draw_rows(**new, run_id=loser), loser, dataset=str(path))
@@ -76,22 +91,26 @@ def test_of_runs_at_once_with_the_same_new_rows_one_predicts_them(place: str, tm
 
 
 @in_one_step
-def test_late_runs_that_close_a_day_at_once_lose_no_row(place: str) -> None:
+def test_late_runs_that_compact_a_day_at_the_same_time_lose_no_row(place: str) -> None:
     train_and_promote()
-    days = {"at noon": 0, **{f"late {number}": number for number in range(1, 5)}}
+    minutes = {"at noon": 0, **{f"late {number}": number for number in range(1, 5)}}
 
     def run(name: str) -> None:
         drawn = prediction.draw_rows(**DATA, run_id=name)
-        predict(drawn, name, f"2026-01-01T12:0{days[name]}:00+00:00")
+        run_after = f"2026-01-01T12:0{minutes[name]}:00+00:00"
+        predict(drawn, name, run_after)
+        maintain(run_after)
 
     run("at noon")
     predict({"rows": "random", "row_ids": ["1"]}, "another day", "2026-01-02T12:00:00+00:00")
-    together([lambda name=name: run(name) for name in days])
+    maintain("2026-01-02T12:00:00+00:00")
+    together([lambda name=name: run(name) for name in minutes])
     predict({"rows": "random", "row_ids": ["1"]}, "a last one", "2026-01-03T12:00:00+00:00")
+    maintain("2026-01-03T12:00:00+00:00")
     counted = Counter(run for run, _ in predicted(place))
-    assert counted == {**dict.fromkeys(days, 5), "another day": 1, "a last one": 1}
-    closed = project_path(place) / "predictions" / "digits" / "date=2026-01-01"
-    assert [path.name for path in closed.iterdir()] == ["day=2026-01-01.csv"]
+    assert counted == {**dict.fromkeys(minutes, 5), "another day": 1, "a last one": 1}
+    compacted = project_path(place) / "predictions" / "digits" / "date=2026-01-01"
+    assert [path.name for path in compacted.iterdir()] == ["day=2026-01-01.csv"]
 
 
 def together(calls: list[Callable[[], None]]) -> None:
@@ -108,10 +127,11 @@ def test_the_four_pipelines(place: str) -> None:
     promotion.promote(comparison=json.dumps(comparison), run_id="p")
     drawn = json.dumps(prediction.draw_rows(**DATA, run_id=RUN["run_id"]))
     predicted = prediction.predict_rows(**DATA, **RUN, model="digits", selection=drawn)
+    assert maintain(RUN["run_after"])["compacted_days"] == []
     districts = "data/seoul_districts.csv"
     weather.collect(**RUN, now=RUN["run_after"], districts=districts)
     merged = weather.preprocess(**RUN, districts=districts)
-    assert not _weather_raw.unfinished(districts)
+    assert not unfinished.find_all(districts)
     rebuilt = weather.rebuild(districts=districts)
     assert (rebuilt["runs"], rebuilt["rows"]) == (1, 25)
     assert UPath(predicted["file"]).read_text(encoding="utf-8").count(version) == 5

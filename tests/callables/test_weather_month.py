@@ -1,9 +1,8 @@
-"""A month of hourly runs against a service that fails every fifth time, and kills at any moment."""
+"""A month of hourly runs against a service that fails every fifth call, and kills at any moment."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import random
@@ -18,26 +17,25 @@ from kma_faults import SLOW, FaultPlan
 from pytest_httpserver import HTTPServer
 from servers import Kma
 from trees import tree
+from weather_pipeline import DISTRICTS, RETRIES, rows_of, start_kma
 
-from callables import _weather_csv, _weather_raw, _weather_rows, weather
-from callables._districts import read_districts
+from batch_serving.weather import csv_files, raw_answers, unfinished
+from batch_serving.weather.columns import columns
+from batch_serving.weather.districts import read_districts
+from batch_serving.weather.rows import Batch, read_rows
+from batch_serving.weather.runs import Run
+from callables import weather
 
 pytestmark = pytest.mark.slow
 
-DISTRICTS = "data/seoul_districts.csv"
 START = datetime.fromisoformat("2026-02-15T00:00:00+09:00")
 HOURS = 30 * 24
-TRIES = 4  # the first, and the three retries of collect_weather.yaml
+TRIES = 1 + RETRIES
 SEED = 20260215
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def lost_bases() -> set[str]:
-    """Bases that the service never has, each with the one before it: their hours cannot be had."""
+    """Return bases that the service never has, each with the one before: their hours have no forecast."""
     draw = random.Random(SEED)
     found = set()
     for hour in draw.sample(range(2, HOURS), 3):
@@ -47,7 +45,7 @@ def lost_bases() -> set[str]:
 
 
 def one_run(kma: Kma, run_after: datetime) -> int:
-    """Do what Airflow does for one run, and nobody beside it; return the number of tries of collect."""
+    """Do what Airflow does for one run, alone; return the number of tries of collect."""
     kma.now = run_after + timedelta(seconds=3)
     run = {
         "districts": DISTRICTS,
@@ -60,7 +58,7 @@ def one_run(kma: Kma, run_after: datetime) -> int:
             break
         except RuntimeError:
             kma.now += timedelta(minutes=2**number)
-    # With trigger_rule all_done: also where collect has failed. Then it fails, and the next run goes on.
+    # trigger_rule is all_done: it also runs, and fails, if collect has failed. The next run goes on.
     with contextlib.suppress(AirflowFailException, AirflowSkipException):
         weather.preprocess(**run)
     return number + 1
@@ -68,11 +66,10 @@ def one_run(kma: Kma, run_after: datetime) -> int:
 
 @pytest.fixture
 def kma(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kma]:
-    service = Kma(httpserver)
-    monkeypatch.setenv("AIRFLOW_CONN_KMA_API", service.connection)
-    monkeypatch.setattr("callables._kma.BACKOFF_S", 0.0005)
-    monkeypatch.setattr("callables._http.TIMEOUT_S", (1, 0.3))
-    # A month has some 100,000 fsyncs; what a power cut loses is not what this is about.
+    service = start_kma(httpserver, monkeypatch)
+    monkeypatch.setattr("batch_serving.weather.kma.BACKOFF_S", 0.0005)
+    monkeypatch.setattr("batch_serving.weather.http.TIMEOUT_S", (1, 0.3))
+    # A month has about 100,000 fsyncs, and this test is not about power cuts.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     yield service
 
@@ -84,7 +81,7 @@ def test_a_month_under_faults_has_every_hour_that_the_service_ever_had(
     kma.fault, kma.lost = plan, lost_bases()
     tries = [one_run(kma, START + timedelta(hours=hour)) for hour in range(HOURS)]
     after = HOURS
-    while _weather_raw.unfinished(DISTRICTS):  # the month's last hours: the runs that follow end them
+    while unfinished.find_all(DISTRICTS):  # the next runs complete the last hours of the month
         one_run(kma, START + timedelta(hours=after))
         after += 1
     kma.fault = lambda asked, request: None
@@ -103,17 +100,17 @@ def test_a_month_under_faults_has_every_hour_that_the_service_ever_had(
         print(
             f"\n  {HOURS} runs and {after - HOURS} more, {sum(tries)} tries, {tries.count(TRIES)} runs to the last, "
             f"{len(kma.requests)} calls, "
-            f"{sum(plan.dealt.values())} faults of {len(plan.dealt)} kinds: {len(rows)} rows in {len(files)} files, "
+            f"{sum(plan.used.values())} faults of {len(plan.used)} kinds: {len(rows)} rows in {len(files)} files, "
             f"{len(rows) - len(written)} duplicates, {len(noted)} hours noted as missing, "
             f"{len(wanted - written - noted)} lost"
         )
     assert len(rows) == len(written)
     assert written | noted == wanted
     assert written & noted == set()
-    # What is missing is what nobody could have: hours whose bases the service has lost.
+    # Only hours whose bases the service has lost are missing.
     hours_lost = {hour for _, hour in noted}
     assert len(hours_lost) <= 3
-    assert all(not _weather_rows.problem(name, text) for row in rows for name, text in row.items())
+    assert all(not columns()[name].problem(text) for row in rows for name, text in row.items())
     assert not list(output.rglob("*.tmp"))
 
     before = tree(output)
@@ -129,14 +126,14 @@ KILLS = 100
 def test_preprocess_killed_at_any_moment_loses_nothing(
     output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A reader looks all the while; then one clean run each, and all is as if nothing had been killed."""
+    """A reader reads between the kills; after one clean run each, the files are as without any kill."""
     runs = []
     for hour in range(8):
         at = (START + timedelta(hours=hour)).isoformat()
         runs.append({"districts": DISTRICTS, "run_id": f"run {hour}", "run_after": at})
         weather.collect(**runs[-1], now=at)
     setup = (
-        "import json\nfrom callables import weather, _weather_csv\nimport filelock, upath, jsonschema\n"
+        "import json\nfrom callables import weather\nimport filelock, upath, jsonschema\n"
         "def run(line): weather.preprocess(**json.loads(line))\n"
     )
     draw = random.Random(SEED)
@@ -156,16 +153,15 @@ def test_preprocess_killed_at_any_moment_loses_nothing(
             forks.run(json.dumps(run))
     with capsys.disabled():
         print(
-            f"\n  {killed} kills within {whole * 1000:.0f} ms, {seen} files read meanwhile: {torn} torn or shorter"
+            f"\n  {killed} kills within {whole * 1000:.0f} ms, {seen} files read between them: {torn} torn or shorter"
         )
     assert torn == 0
     assert not list(output.rglob("*.tmp"))
     after = tree(output)
     for path in (output / "weather").rglob("*.csv"):
         path.unlink()
-    found = _weather_rows.Found()
+    batch = Batch()
     for run in runs:
-        raws = _weather_raw.read_run(_weather_raw.Run(**run).folder)
-        found += _weather_rows.read_rows(raws, read_districts(DISTRICTS))
-    _weather_csv.upsert(found)
+        batch += read_rows(raw_answers.read_run(Run(**run).folder), read_districts(DISTRICTS))
+    csv_files.upsert(batch)
     assert tree(output) == after

@@ -1,4 +1,4 @@
-"""The commands as a new user gives them: in a copy of what git has, in a folder of its own."""
+"""The make targets as a new user runs them, in a separate copy of the files that git has."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The project's files, without what git ignores, and with ports of its own."""
-    folder = tmp_path_factory.mktemp("clone") / "batch serving"  # people have folders with spaces
+    """The project's files, without what git ignores, and with free ports."""
+    folder = tmp_path_factory.mktemp("clone") / "batch serving"  # a folder with a space is common
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -40,12 +40,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     make(folder, "down", check=False)
 
 
-def make(folder: Path, target: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+def make(folder: Path, target: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run one make target without this process's environment, as in a new terminal."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "PIP_CERT")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     found = subprocess.run(
-        ["make", target], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["make", target, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if check:
         assert found.returncode == 0, found.stdout + found.stderr
@@ -72,7 +72,7 @@ def test_up_prints_address_and_login_and_down_and_up_keep_the_history(clone: Pat
     )
 
     again = make(clone, "up")
-    assert "it runs already" in again.stdout
+    assert "Airflow is already running" in again.stdout
     assert password[1] in again.stdout
 
     api = local.Api(instance)
@@ -83,16 +83,16 @@ def test_up_prints_address_and_login_and_down_and_up_keep_the_history(clone: Pat
     assert "nothing was running" in make(clone, "down").stdout
 
     third = make(clone, "up")
-    assert "paused, by hand in the UI: predict" in third.stdout
+    assert "paused in the UI: predict" in third.stdout
     assert password[1] in third.stdout
     assert before <= {run["dag_run_id"] for run in local.Api(instance).runs("collect_weather")}
 
 
-def test_demo_runs_beside_it_and_shows_what_landed(clone: Path) -> None:
+def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:
     running = {process.pid for process in instance_of(clone).processes()}
     found = make(clone, "demo")
     assert re.search(r"(\d+) of \1 runs succeeded", found.stdout)
-    for line in ("What landed in output/demo/", "The champion: ", "종로구"):
+    for line in ("Written to output/demo/", "The champion: ", "종로구"):
         assert line in found.stdout
     assert local.Instance(clone / ".airflow" / "demo", {}).processes() == []
     leaders = {process.pid for process in instance_of(clone).processes()}
@@ -101,4 +101,28 @@ def test_demo_runs_beside_it_and_shows_what_landed(clone: Path) -> None:
 
 
 def test_check_is_clean(clone: Path) -> None:
-    assert make(clone, "check").stdout == "all right: no problems found\n"
+    assert make(clone, "check").stdout == "no problems found\n"
+
+
+def test_extras_bring_providers_stay_and_go(clone: Path) -> None:
+    operator = "airflow.providers.http.operators.http.HttpOperator"
+    shown = clone / "dag_configs" / "http.yaml"
+    shown.write_text(f"get:\n  tasks:\n    one: {{operator: {operator}, endpont: a}}\n", encoding="utf-8")
+    schema = clone / ".venv" / "dag_config.schema.json"
+
+    make(clone, "setup")
+    unknown = make(clone, "setup", "EXTRAS=htttp", check=False)
+    assert unknown.returncode
+    assert "no extra htttp; there are database, http, " in unknown.stderr
+    missing = make(clone, "check", check=False).stdout
+    assert "it needs the provider http, which is not installed: make setup EXTRAS=http" in missing
+
+    make(clone, "setup", "EXTRAS=http")
+    assert operator in schema.read_text(encoding="utf-8")
+    assert "unknown key 'endpont' for HttpOperator" in make(clone, "check", check=False).stdout
+    assert "installing" not in make(clone, "setup").stdout
+
+    make(clone, "setup", "EXTRAS=")
+    assert not schema.exists()
+    assert make(clone, "check", check=False).stdout == missing
+    shown.unlink()

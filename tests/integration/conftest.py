@@ -1,4 +1,4 @@
-"""One real Airflow for the session: scheduler, DAG processor, triggerer, REST API, UI; ports of its own."""
+"""One real Airflow for the session: scheduler, DAG processor, triggerer, REST API, UI; on its own ports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,24 @@ class Running:
         return wait_until(lambda: _ended(self.api.get(path)), f"the end of {dag_id} {run_id}")
 
     def quiet(self, *dag_ids: str) -> None:
-        """Wait until no run of these DAGs goes on, nor follows within five seconds: an asset takes two."""
+        """Wait until no run of these DAGs is active, and none follows within five seconds: an asset takes two."""
 
         def ended() -> bool:
             return all(_ended(run) for dag_id in dag_ids for run in self.api.runs(dag_id))
 
         wait_until(lambda: ended() and not time.sleep(5) and ended(), f"the end of all runs of {dag_ids}")
+
+    def between_runs(self, seconds: float = 60) -> None:
+        """Wait until no run is active and the schedule of no unpaused DAG starts one within so many seconds."""
+
+        def undisturbed() -> bool:
+            unpaused = [dag for dag in self.api.get("/dags?limit=100")["dags"] if not dag["is_paused"]]
+            due = [dag["next_dagrun_run_after"] for dag in unpaused if dag["next_dagrun_run_after"]]
+            soon = datetime.now(UTC) + timedelta(seconds=seconds)
+            runs = [run for dag in unpaused for run in self.api.runs(dag["dag_id"])]
+            return all(datetime.fromisoformat(each) > soon for each in due) and all(map(_ended, runs))
+
+        wait_until(lambda: undisturbed() and not time.sleep(5) and undisturbed(), "a time between two runs")
 
     def tasks(self, run: dict[str, Any]) -> dict[str, str]:
         """Return the state of each task of a run."""
@@ -65,18 +78,18 @@ class Running:
         return self.api.get(f"{task}/xcomEntries/return_value", deserialize=True)["value"]
 
     def clear(self, run: dict[str, Any]) -> dict[str, Any]:
-        """Clear all tasks of a run, as a person does in the UI, and return it once it has ended again."""
+        """Clear all tasks of a run, as in the UI, and return it once it has ended again."""
         self.api.post(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/clear", {"dry_run": False})
         return self.ended(run["dag_id"], run["dag_run_id"])
 
     def import_errors(self) -> dict[str, str]:
-        """Return what the UI's banner shows: path → text."""
+        """Return what the UI's banner shows: text by path."""
         found = self.api.get("/importErrors")["import_errors"]
         return {error["filename"]: error["stack_trace"] for error in found}
 
 
 def wait_until(ask: Callable[[], Any], what: str, seconds: float = RUN_TIMEOUT_S) -> Any:
-    """Ask again and again until the answer is true, and return it."""
+    """Repeat a question until the answer is true, and return the answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := ask():
@@ -90,8 +103,8 @@ def _ended(run: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def with_approval(text: str) -> str:
-    """Return promote_model.yaml edited as its comment on approval says, as a DAG of another name."""
-    before, rest = text.split("    # To have a person approve", 1)
+    """Return promote_model.yaml edited as its comment on approval says, as a DAG with another name."""
+    before, rest = text.split("    # To approve each promotion", 1)
     said, block = rest.split("    # approve:", 1)
     assert "better_task: approve" in said
     assert "dependencies: [approve]" in said
@@ -103,18 +116,18 @@ def with_approval(text: str) -> str:
     return edited.replace('schedule: ["model://digits/challenger"]', "schedule: none")
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A copy of the project, with the DAGs of ``tests/integration/dag_configs`` too, all paused, under Airflow."""
-    project = tmp_path_factory.mktemp("project")
-    for name in ("dags", "dag_configs", "callables", "schemas", "data"):
-        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+def copied(folder: Path, *names: str) -> Path:
+    """Copy these parts of the project into a folder, and what the checker reads beside them; return the folder."""
+    for name in names:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "uv.lock"):
-        shutil.copy(ROOT / name, project)
-    for extra in EXTRA.glob("*.yaml"):
-        shutil.copy(extra, project / "dag_configs")
-    approved = with_approval((project / "dag_configs" / "promote_model.yaml").read_text(encoding="utf-8"))
-    (project / "dag_configs" / "promote_approved.yaml").write_text(approved, encoding="utf-8")
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@contextlib.contextmanager
+def started(project: Path, more: dict[str, str], dag_ids: set[str]) -> Iterator[Running]:
+    """A project under its own Airflow, all its DAGs paused, until these DAGs are loaded and the block has ended."""
     output = project / "output"
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     with HTTPServer(host="127.0.0.1", threaded=True) as server, contextlib.ExitStack() as stack:
@@ -127,14 +140,27 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW_CONN_SLACK_WEBHOOK": slack.connection,
             "AIRFLOW_CONN_KMA_LOOPBACK": kma.connection,
+            **more,
         }
-        instance = Instance(project / "home", settings, dags_folder=project / "dags")
+        instance = Instance(project / "home", settings, dags_folder=project / "dags", temporary=True)
         stack.callback(instance.stop)
         instance.start()
         api = Api(instance)
-        wanted = {"train_model", "promote_model", "predict", "collect_weather"}
-        wait_until(lambda: wanted <= {dag["dag_id"] for dag in api.get("/dags")["dags"]}, "the four DAGs")
+        wait_until(lambda: dag_ids <= {dag["dag_id"] for dag in api.get("/dags")["dags"]}, f"{dag_ids}")
         yield Running(instance, api, project, output, slack, kma)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A copy of the project, with the DAGs of ``tests/integration/dag_configs`` too, all paused, under Airflow."""
+    parts = ("dags", "dag_configs", "batch_serving", "callables", "schemas", "data")
+    project = copied(tmp_path_factory.mktemp("project"), *parts)
+    for extra in EXTRA.glob("*.yaml"):
+        shutil.copy(extra, project / "dag_configs")
+    approved = with_approval((project / "dag_configs" / "promote_model.yaml").read_text(encoding="utf-8"))
+    (project / "dag_configs" / "promote_approved.yaml").write_text(approved, encoding="utf-8")
+    with started(project, {}, {"train_model", "promote_model", "predict", "collect_weather"}) as found:
+        yield found
 
 
 Trained = tuple[dict[str, Any], dict[str, Any]]

@@ -1,24 +1,23 @@
-"""The UI as a person sees it, in Debian's chromium: log in, see the four DAGs, a green graph, a broken file.
+"""The UI in Debian's chromium: log in, see the four DAGs, a green graph, a broken file.
 
-``UPDATE_SCREENSHOT=1`` makes the picture in the README anew; otherwise it goes to output/screenshots/.
+``UPDATE_SCREENSHOT=1`` updates the picture in the README; otherwise it goes to output/screenshots/.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import programs
 import pytest
 from conftest import Running, Trained, wait_until
 from playwright.sync_api import Page, expect, sync_playwright
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -33,9 +32,7 @@ DAGS = ("collect_weather", "predict", "promote_model", "train_model")
 @pytest.fixture(scope="module")
 def page(running: Running) -> Iterator[Page]:
     """A browser that has logged in through the form."""
-    browser_path = next(filter(None, map(shutil.which, NAMES)), None)
-    if browser_path is None:
-        pytest.fail("the browser tests need chromium; on Debian: apt-get install chromium")
+    browser_path = programs.find(programs.PROGRAMS["chromium"].commands[0])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=QUIET)
         page = browser.new_page(viewport={"width": 1360, "height": 720}, timezone_id="Asia/Seoul")
@@ -87,8 +84,8 @@ def test_promote_model_is_a_green_graph_that_the_asset_links_to_train_model(
     assert screenshot(page, "promote_model").stat().st_size > 10_000
 
 
-def test_the_trigger_form_can_be_sent_as_it_stands(running: Running, trained: Trained, page: Page) -> None:
-    """A field that must be filled in would close the way to a roll back, and to a dry run."""
+def test_the_trigger_form_can_be_sent_unchanged(running: Running, trained: Trained, page: Page) -> None:
+    """A required field would prevent a roll back and a dry run."""
     page.goto(f"{running.instance.address}/dags/promote_model")
     before = len(running.api.runs("promote_model"))
     page.get_by_role("button", name="Trigger").first.click()
@@ -102,7 +99,7 @@ def test_the_trigger_form_can_be_sent_as_it_stands(running: Running, trained: Tr
     running.quiet("promote_model")
 
 
-def test_the_doc_for_the_person_on_call_is_one_click_away(running: Running, page: Page) -> None:
+def test_the_doc_for_the_operator_on_call_is_one_click_away(running: Running, page: Page) -> None:
     page.goto(f"{running.instance.address}/dags/train_model")
     page.get_by_role("button", name="Dag Docs").click()
     expect(page.get_by_text("When it fails", exact=True)).to_be_visible()

@@ -1,10 +1,11 @@
-"""The four pipelines under a real scheduler: they succeed, write what they promise, and tell Slack."""
+"""The four pipelines under a real scheduler: they succeed, write their files, and send messages to Slack."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from kma_faults import FAULTS
 from servers import KEY, kma_answer
 from trees import tree
 from werkzeug import Response
+
+from batch_serving.prediction.run_files import COLUMNS
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +64,7 @@ def test_train_model_keeps_a_version_with_its_inference_results(running: Running
     assert len(read_rows(folder / "holdout_predictions.csv")) > 300
 
 
-def test_its_asset_starts_promote_model_which_promotes_the_first_and_tells_slack(
+def test_its_asset_starts_promote_model_which_promotes_the_first_and_sends_a_message(
     running: Running, trained: Trained
 ) -> None:
     _, promote = trained
@@ -70,7 +73,7 @@ def test_its_asset_starts_promote_model_which_promotes_the_first_and_tells_slack
     assert states == {"compare": "success", "choose": "success", "promote": "success", "keep": "skipped"}
     first = json.loads((running.output / "models" / "digits" / "history.jsonl").read_text().splitlines()[0])
     assert (first["verdict"], first["run_id"]) == ("promoted", promote["dag_run_id"])
-    message = told(running, ":trophy:")
+    message = message_with(running, ":trophy:")
     assert f"`{first['version']}`" in message
     assert "previous: `none`" in message
     assert f"{running.instance.address}/dags/promote_model/runs/" in message
@@ -97,8 +100,8 @@ def test_a_version_can_be_promoted_by_hand(running: Running, trained: Trained) -
     assert json.loads(pointer.read_text())["version"] == other
 
 
-def told(running: Running, part: str) -> str:
-    """Return the message to Slack that has this part: a task calls back only after its state is known."""
+def message_with(running: Running, part: str) -> str:
+    """Return the Slack message with this part; a task calls back only after its state is known."""
     return wait_until(
         lambda: next((text for text in running.slack.messages if part in text), None), f"Slack: {part}", 30
     )
@@ -108,7 +111,9 @@ def pointer_of(running: Running) -> dict[str, Any]:
     return json.loads((running.output / "models" / "digits" / "champion.json").read_text())
 
 
-def test_the_trigger_form_rolls_back_and_tells_what_would_be_done(running: Running, trained: Trained) -> None:
+def test_the_trigger_form_rolls_back_and_reports_what_would_be_done(
+    running: Running, trained: Trained
+) -> None:
     before = pointer_of(running)
     history = (running.output / "models" / "digits" / "history.jsonl").read_bytes()
     dry = running.run("promote_model", {"roll_back": True, "dry_run": True})
@@ -124,10 +129,10 @@ def test_the_trigger_form_rolls_back_and_tells_what_would_be_done(running: Runni
     assert running.tasks(run)["promote"] == "success"
     after = pointer_of(running)
     assert (after["version"], after["previous"]) == (before["previous"], before["version"])
-    assert "is rolled back to" in told(running, "rolled back by hand")
+    assert "is rolled back to" in message_with(running, "rolled back by hand")
 
 
-def test_an_unknown_version_fails_at_once_and_lists_those_there_are(
+def test_an_unknown_version_fails_without_retries_and_lists_the_known_ones(
     running: Running, trained: Trained
 ) -> None:
     run = running.run("promote_model", {"version": "20200101T000000Z-00000000"})
@@ -138,7 +143,7 @@ def test_an_unknown_version_fails_at_once_and_lists_those_there_are(
 
 
 @pytest.mark.parametrize("answer", ["Approve", "Reject"])
-def test_a_person_may_be_asked_to_approve(running: Running, trained: Trained, answer: str) -> None:
+def test_a_promotion_may_need_an_approval(running: Running, trained: Trained, answer: str) -> None:
     before = pointer_of(running)
     run_id = running.api.trigger("promote_approved", {"version": before["previous"]})
     task = f"/dags/promote_approved/dagRuns/{run_id}/taskInstances/approve"
@@ -146,7 +151,7 @@ def test_a_person_may_be_asked_to_approve(running: Running, trained: Trained, an
     asked = running.api.get(f"{task}/-1/hitlDetails")
     assert asked["subject"] == f"Promote {before['previous']}?"
     assert re.fullmatch(r"chosen by hand: accuracy 0\.9\d* → 0\.9\d*", asked["body"])
-    # An answer before the scheduler knows that the worker has paused is taken for a crash, and asked for again.
+    # An answer before the scheduler knows that the worker has paused counts as a crash, and is needed again.
     time.sleep(4)
     running.api.patch(f"{task}/-1/hitlDetails", {"chosen_options": [answer], "params_input": {}})
     run = running.ended("promote_approved", run_id)
@@ -158,16 +163,70 @@ def test_a_person_may_be_asked_to_approve(running: Running, trained: Trained, an
 
 def test_predict_writes_five_rows(running: Running, trained: Trained) -> None:
     run = running.run("predict")
-    assert run["state"] == "success"
+    assert running.tasks(run) == dict.fromkeys(
+        ("draw_rows", "predict_rows", "maintain_predictions"), "success"
+    )
+    assert running.xcom(run, "maintain_predictions")["compacted_days"] == []
     rows = read_rows(running.project / running.xcom(run, "predict_rows")["file"])
     assert len(rows) == 5
     assert {row["run_id"] for row in rows} == {f"predict.{run['dag_run_id']}"}
 
 
-def test_predict_is_skipped_without_a_champion_and_says_why(running: Running) -> None:
-    run = running.run("predict_nobody")
-    assert running.tasks(run) == {"draw_rows": "success", "predict_rows": "skipped"}
-    assert "model 'nobody' has no champion yet" in running.log(run, "predict_rows")
+def test_a_run_for_an_earlier_day_writes_into_that_day(running: Running, trained: Trained) -> None:
+    """By hand with a logical date, as for `airflow dags test`, and by a backfill; both are of the 13th in Seoul."""
+    running.api.patch("/dags/predict", {"is_paused": False})
+    started = running.api.post("/dags/predict/dagRuns", {"logical_date": "2026-02-12T23:31:00Z"})
+    times = {"from_date": "2026-02-12T23:35:00Z", "to_date": "2026-02-12T23:35:00Z"}
+    running.api.post("/backfills", {"dag_id": "predict", **times, "max_active_runs": 1})
+    due = "backfill__2026-02-12T23:35:00+00:00"
+    runs = [running.ended("predict", run_id) for run_id in (started["dag_run_id"], due)]
+    folder = running.output / "predictions" / "digits" / "date=2026-02-13"
+    try:
+        assert [run["state"] for run in runs] == ["success", "success"]
+        files = [running.project / running.xcom(run, "predict_rows")["file"] for run in runs]
+        assert {path.parent for path in files} == {folder}
+        running.quiet("predict")  # a later run compacts the day, which is over
+        rows = [row["run_id"] for path in folder.glob("*.csv") for row in read_rows(path)]
+        assert sorted(rows) == sorted(5 * [f"predict.{run['dag_run_id']}" for run in runs])
+    finally:
+        shutil.rmtree(folder)
+        shutil.rmtree(folder.parent / "drift" / folder.name)
+
+
+def test_predict_is_skipped_without_a_champion_with_the_reason(running: Running) -> None:
+    run = running.run("predict_untrained")
+    assert running.tasks(run) == {
+        "draw_rows": "success",
+        "predict_rows": "skipped",
+        "maintain_predictions": "skipped",
+    }
+    assert "model 'untrained' has no champion yet" in running.log(run, "predict_rows")
+
+
+def test_a_failure_in_the_upkeep_is_reported_and_fails_no_prediction(
+    running: Running, trained: Trained
+) -> None:
+    """A compacted day that is corrupt, and a late run of that day."""
+    day = running.output / "predictions" / "digits" / "date=2026-01-02"
+    day.mkdir(parents=True)
+    (day / "day=2026-01-02.csv").write_text("corrupt", encoding="utf-8")
+    (day / "late.csv").write_text(",".join(COLUMNS) + "\nlate,t,v,1,2,,t\n", encoding="utf-8")
+    running.slack.messages.clear()
+    try:
+        run = running.run("predict")
+        assert run["state"] == "failed"
+        assert running.tasks(run) == {
+            "draw_rows": "success",
+            "predict_rows": "success",
+            "maintain_predictions": "failed",
+        }
+        assert len(read_rows(running.project / running.xcom(run, "predict_rows")["file"])) == 5
+        message = message_with(running, "*predict.maintain_predictions* failed")
+        assert "compaction of 2026-01-02 failed: CorruptFileError" in message
+        assert ", try 1" in message  # no retries
+    finally:
+        shutil.rmtree(day)
+    assert running.clear(run)["state"] == "success"
 
 
 def test_collect_weather_without_a_key_writes_samples_for_25_districts(running: Running) -> None:
@@ -213,32 +272,64 @@ def test_a_run_that_fails_never_shows_the_key(running: Running, fault: str) -> N
         assert [name for name, data in places.items() if secret.encode() in data] == []
 
 
-DUE = "/scheduled__"  # in the names of files of runs that the clock starts, whenever it does
-
-
 @pytest.mark.parametrize("dag_id", ["train_model", "predict", "collect_loopback"])
 def test_a_cleared_run_leaves_the_same_files(running: Running, trained: Trained, dag_id: str) -> None:
     # promote_model would follow a second training, and write into the history that it did.
     running.api.patch("/dags/promote_model", {"is_paused": True})
     run = running.run(dag_id)
-    running.quiet(dag_id)  # the first run by hand has the scheduler make the one that is due, too
+    running.between_runs()  # a scheduled run, of this DAG or another, would write files of its own meanwhile
     before = tree(running.output)
     assert running.clear(run)["state"] == "success"
     assert running.tasks(run).keys()
-    after = {name: data for name, data in tree(running.output).items() if name in before or DUE not in name}
-    assert after == before
+    after = tree(running.output)
+    assert [name for name in {**before, **after} if before.get(name) != after.get(name)] == []
 
 
 def test_a_failed_training_reaches_slack_with_the_errors_text(running: Running) -> None:
     running.slack.messages.clear()
     run = running.run("train_broken")
     assert run["state"] == "failed"
-    message = told(running, ":red_circle:")
+    message = message_with(running, ":red_circle:")
     assert len(running.slack.messages) == 1
     assert "*train_broken.check_dataset* failed" in message
     assert f"run `{run['dag_run_id']}`, try 1" in message
     assert "FileNotFoundError: dataset 'data/no_such_file.csv' does not exist" in message
     assert f"<{running.instance.address}/dags/train_broken/runs/" in message
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "lines"),
+    [
+        (
+            "run_failing",
+            [
+                "*run_failing* failed: a task failed",
+                "failed: also_bad, bad",
+                "not run because of them: after_bad",
+            ],
+        ),
+        (
+            "run_too_long",
+            [
+                "*run_too_long* failed: it took longer than its dagrun_timeout",
+                "not finished, or skipped: after_slow, slow",
+            ],
+        ),
+    ],
+)
+def test_a_run_that_fails_reaches_slack_once_with_the_reason_and_its_tasks(
+    running: Running, dag_id: str, lines: list[str]
+) -> None:
+    running.slack.messages.clear()
+    run = running.run(dag_id)
+    assert run["state"] == "failed"
+    message = message_with(running, f"*{dag_id}*")
+    time.sleep(3)  # a second message would come with the scheduler's next rounds
+    assert [text for text in running.slack.messages if dag_id in text] == [message]
+    assert [line for line in lines if line not in message] == []
+    assert not re.search(r"\b(good|quick)\b", message), "those succeeded"
+    assert f"run `{run['dag_run_id']}`" in message
+    assert f"<{running.instance.address}/dags/{dag_id}/runs/" in message
 
 
 def test_when_slack_is_broken_the_pipeline_ends_as_it_would(running: Running) -> None:
@@ -249,7 +340,7 @@ def test_when_slack_is_broken_the_pipeline_ends_as_it_would(running: Running) ->
         running.slack.answer = lambda _: Response("ok")
     assert run["state"] == "failed"
     log = running.log(run, "check_dataset")
-    assert "Slack was not told (HTTP 500" in log
+    assert "Not sent to Slack (HTTP 500" in log
     assert "AIRFLOW_CONN_SLACK_WEBHOOK=" in log
     assert "secret-token" not in log
 
@@ -271,7 +362,7 @@ def test_a_broken_file_shows_under_its_own_name_and_stops_nothing_else(running: 
         )
 
         def scheduled_since() -> list[dict[str, Any]]:
-            """Return the runs that the scheduler made after the file was broken, and that ended well."""
+            """Return the runs that the scheduler started after the file was broken, and that succeeded."""
             return [
                 run
                 for run in running.api.runs("every_minute")
@@ -286,13 +377,13 @@ def test_a_broken_file_shows_under_its_own_name_and_stops_nothing_else(running: 
         running.api.patch("/dags/every_minute", {"is_paused": True})
         path.write_text(good, encoding="utf-8")
     wait_until(lambda: running.import_errors() == {}, "the error to go away", 60)
-    mended = running.run("predict")
-    assert mended["state"] == "success"
-    assert {*history, mended["dag_run_id"]} <= {run["dag_run_id"] for run in running.api.runs("predict")}
+    repaired = running.run("predict")
+    assert repaired["state"] == "success"
+    assert {*history, repaired["dag_run_id"]} <= {run["dag_run_id"] for run in running.api.runs("predict")}
 
 
 BROKEN = {
-    "import": "import a_package_that_nobody_has\n",
+    "import": "import a_package_that_does_not_exist\n",
     "syntax": "def draw_rows(:\n",
     "exit": "import sys\nsys.exit(3)\n",
     "loop": "while True:\n    try:\n        pass\n    except Exception:\n        pass\n",
@@ -300,13 +391,13 @@ BROKEN = {
 
 
 def test_a_callable_that_breaks_at_import_stops_its_own_file_and_nothing_else(running: Running) -> None:
-    good = (running.project / "dag_configs" / "predict_nobody.yaml").read_text(encoding="utf-8")
+    good = (running.project / "dag_configs" / "predict_untrained.yaml").read_text(encoding="utf-8")
     written = []
     for name, code in BROKEN.items():
         module = running.project / "callables" / f"breaks_by_{name}.py"
         config = running.project / "dag_configs" / f"breaks_by_{name}.yaml"
         module.write_text(code, encoding="utf-8")
-        text = good.replace("predict_nobody:", f"breaks_by_{name}:")
+        text = good.replace("predict_untrained:", f"breaks_by_{name}:")
         config.write_text(
             text.replace("callables.prediction", f"callables.breaks_by_{name}"), encoding="utf-8"
         )

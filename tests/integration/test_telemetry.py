@@ -1,4 +1,4 @@
-"""Nobody is told what runs here, in whatever way Airflow is started."""
+"""No usage data leaves the machine, in whatever way Airflow is started."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
-def desk(tmp_path: Path, httpserver: HTTPServer) -> dict[str, str]:
-    """A desk with AIRFLOW_HOME, the DAGs folder and BATCH_OUTPUT set; a proxy sees who calls out."""
+def environment(tmp_path: Path, httpserver: HTTPServer) -> dict[str, str]:
+    """An environment with AIRFLOW_HOME, the DAGs folder and BATCH_OUTPUT set; a proxy sees all requests."""
     httpserver.expect_request("").respond_with_response(Response(status=502))
     proxy = httpserver.url_for("")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
@@ -39,24 +39,24 @@ def run(*command: str, env: dict[str, str]) -> str:
     return found.stdout
 
 
-def calls(httpserver: HTTPServer) -> list[str]:
+def requests(httpserver: HTTPServer) -> list[str]:
     return [f"{request.method} {request.full_path}" for request, _ in httpserver.log]
 
 
-def test_each_dag_runs_at_a_desk_and_calls_nobody(desk: dict[str, str], httpserver: HTTPServer) -> None:
+def test_each_dag_runs_and_sends_no_request(environment: dict[str, str], httpserver: HTTPServer) -> None:
     airflow = str(Path(sys.executable).with_name("airflow"))
-    run(airflow, "db", "migrate", env=desk)
+    run(airflow, "db", "migrate", env=environment)
     for dag_id in ("train_model", "promote_model", "predict", "collect_weather"):
-        run(airflow, "dags", "test", dag_id, env=desk)
-    output = Path(desk["BATCH_OUTPUT"])
+        run(airflow, "dags", "test", dag_id, env=environment)
+    output = Path(environment["BATCH_OUTPUT"])
     assert (output / "models" / "digits" / "champion.json").exists()
     assert len(list(output.glob("predictions/digits/*/*.csv"))) == 1
     assert (output / "weather" / "latest.csv").exists()
-    assert calls(httpserver) == []
+    assert requests(httpserver) == []
 
 
-def test_the_proxy_would_have_seen_it(desk: dict[str, str], httpserver: HTTPServer) -> None:
+def test_the_proxy_would_have_seen_it(environment: dict[str, str], httpserver: HTTPServer) -> None:
     metrics = {"dag_hash": "x", "status": "success", "task_count": 1}
     code = f"from dagfactory import telemetry; telemetry.emit_usage_metrics_if_enabled('dag_run', {metrics})"
-    run(sys.executable, "-c", code, env=desk)
+    run(sys.executable, "-c", code, env=environment)
     assert len(httpserver.log) == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.diagnostics import as_text
-from schemas.documents import find_files
+from schemas.documents.reading import find_files
+from schemas.reports.formats import as_text
 from schemas.validation import check_paths
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "dag_configs"

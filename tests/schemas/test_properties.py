@@ -10,10 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.diagnostics import as_text
-from schemas.documents import read_document
-from schemas.loading import build_dags
-from schemas.schema import load_schema
+from schemas.building import build_dags
+from schemas.catalog.lookup import load_schema
+from schemas.documents.reading import read_document
+from schemas.reports.formats import as_text
 from schemas.validation import check_document
 
 STANDARD = "airflow.providers.standard"

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import programs
+
 PASSWORD = "pass/word?of=the&tests"
 START_TIMEOUT_S = 60
-POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"  # Debian keeps them off the path
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,6 @@ class Database:
         """The value of an AIRFLOW_CONN_… variable."""
         fields = {"conn_type": self.kind, "host": "127.0.0.1", "port": self.port, "schema": "service"}
         return json.dumps({**fields, "login": "weather", "password": PASSWORD})
-
-
-def find_program(name: str) -> str | None:
-    """Return the path of a program, also from where Debian puts those of PostgreSQL."""
-    folders = [str(path) for path in sorted(Path("/").glob(POSTGRES_FOLDERS.lstrip("/")))]
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *folders]))
-
-
-def missing_programs(kind: str) -> list[str]:
-    """Return what a database of this kind needs and the machine does not have."""
-    needed = ("initdb", "postgres") if kind == "postgres" else ("mariadbd", "mariadb-install-db")
-    return [name for name in needed if find_program(name) is None]
 
 
 @contextlib.contextmanager
@@ -74,7 +63,7 @@ def _postgres(folder: Path, data: Path, port: int, log: object) -> subprocess.Po
                 parent.chmod(0o755)
     password = folder / "password"
     password.write_text(PASSWORD)
-    initdb = [str(find_program("initdb")), "-D", str(data), "-U", "weather", "-A", "scram-sha-256"]
+    initdb = [str(programs.find("initdb")), "-D", str(data), "-U", "weather", "-A", "scram-sha-256"]
     subprocess.run(
         [*initdb, f"--pwfile={password}", "-E", "UTF8", "--no-sync"],
         check=True,
@@ -83,7 +72,7 @@ def _postgres(folder: Path, data: Path, port: int, log: object) -> subprocess.Po
         **user,
     )
     command = [
-        str(find_program("postgres")),
+        str(programs.find("postgres")),
         "-D",
         str(data),
         "-p",
@@ -99,7 +88,7 @@ def _postgres(folder: Path, data: Path, port: int, log: object) -> subprocess.Po
 
 def _mariadb(folder: Path, data: Path, port: int, log: object) -> subprocess.Popen:
     user = ["--user=root"] if os.geteuid() == 0 else []
-    install = [str(find_program("mariadb-install-db")), "--no-defaults", f"--datadir={data}", *user]
+    install = [str(programs.find("mariadb-install-db")), "--no-defaults", f"--datadir={data}", *user]
     subprocess.run(
         [*install, "--auth-root-authentication-method=normal", "--skip-test-db"],
         check=True,
@@ -111,7 +100,7 @@ def _mariadb(folder: Path, data: Path, port: int, log: object) -> subprocess.Pop
         f"CREATE DATABASE service;\nCREATE USER weather@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
         "GRANT ALL ON service.* TO weather@'127.0.0.1';\n"
     )
-    command = [str(find_program("mariadbd")), "--no-defaults", f"--datadir={data}", f"--port={port}", *user]
+    command = [str(programs.find("mariadbd")), "--no-defaults", f"--datadir={data}", f"--port={port}", *user]
     command += [
         "--bind-address=127.0.0.1",
         f"--socket={folder}/m.sock",

@@ -1,4 +1,4 @@
-"""A process that has imported everything and forks one for each task that it is told: these can be killed."""
+"""A process that has imported everything and forks one process for each task: these can be killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from types import TracebackType
 
-from callables._files import PROJECT_ROOT
+from batch_serving.shared.root import PROJECT_ROOT
 
 LOOP = """
 import logging, os, sys

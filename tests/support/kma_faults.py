@@ -1,4 +1,4 @@
-"""What the weather service is known to do wrong, as answers; and a plan that deals them out at random."""
+"""The faults that the weather service is known to have, as responses; and a plan that mixes them in."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from servers import kma_answer, kma_items
 from werkzeug import Request, Response
 
 Asked = dict[str, str]
 Fault = Callable[[Asked, Request], Response]
-SLOW_S = 1.0  # longer than the tests' read time-out
+SLOW_S = 1.0  # longer than the read timeout of the tests
 
 
-def _good(asked: Asked) -> dict:
+def _good(asked: Asked) -> dict[str, Any]:
     base = asked["base_date"] + asked["base_time"]
     return kma_answer(kma_items(base, int(asked["nx"]), int(asked["ny"])))
 
@@ -70,7 +71,7 @@ def _truncated(asked: Asked, _request: Request) -> Response:
 
 
 def _cut_off(asked: Asked, _request: Request) -> Response:
-    """Announce more than is sent."""
+    """Announce a longer body than is sent."""
     body = json.dumps(_good(asked)).encode()
     return Response(
         iter([body[:700]]), headers={"Content-Length": str(len(body))}, content_type="application/json"
@@ -87,17 +88,17 @@ def _wrong_base(asked: Asked, _request: Request) -> Response:
 
 def _without_the_hour(asked: Asked, _request: Request) -> Response:
     answer = _good(asked)
-    item = answer["response"]["body"]["items"]["item"]
-    answer["response"]["body"]["items"]["item"] = kept = [
-        one for one in item if one["fcstTime"] == item[-1]["fcstTime"]
-    ]
-    answer["response"]["body"]["totalCount"] = len(kept)
+    body = answer["response"]["body"]
+    items = body["items"]["item"]
+    kept = [item for item in items if item["fcstTime"] == items[-1]["fcstTime"]]
+    body["items"]["item"], body["totalCount"] = kept, len(kept)
     return _json(answer)
 
 
 def _ten_rows(asked: Asked, _request: Request) -> Response:
     answer = _good(asked)
-    answer["response"]["body"]["items"]["item"] = answer["response"]["body"]["items"]["item"][:10]
+    items = answer["response"]["body"]["items"]
+    items["item"] = items["item"][:10]
     return _json(answer)
 
 
@@ -105,7 +106,7 @@ def _key_in_a_page(asked: Asked, request: Request) -> Response:
     return Response(f"<html><body>no such page: {request.url}, {asked['serviceKey']}</body></html>", 500)
 
 
-# None of these may lose what arrived, end a run green without its data, or show the key.
+# None of these may lose what arrived, let a run succeed without its data, or show the key.
 FAULTS: dict[str, Fault] = {
     "code 01": _error("01", "APPLICATION_ERROR"),
     "code 02": _error("02", "DB_ERROR"),
@@ -146,12 +147,12 @@ SLOW = ("slow", "trickle", "garbage")
 
 @dataclass
 class FaultPlan:
-    """Gives a share of all calls one of the faults, the same ones for the same seed."""
+    """Answers a share of all calls with a fault, the same ones for the same seed."""
 
     share: float
     seed: int
     without: tuple[str, ...] = ()
-    dealt: dict[str, int] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -163,5 +164,5 @@ class FaultPlan:
             if self._random.random() >= self.share:
                 return None
             name = self._random.choice(self._names)
-            self.dealt[name] = self.dealt.get(name, 0) + 1
+            self.used[name] = self.used.get(name, 0) + 1
         return FAULTS[name](asked, request)

@@ -1,0 +1,1 @@
+"""Model cards: one page per version, with its plots."""

@@ -1,0 +1,1 @@
+"""Datasets, estimators, metrics, search and drift."""

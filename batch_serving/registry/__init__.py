@@ -1,0 +1,1 @@
+"""The model registry: versions, history, and the champion pointer."""

@@ -1,0 +1,1 @@
+"""What several rooms need: files, CSV rows, settings, run context, argument checks, Airflow connections."""

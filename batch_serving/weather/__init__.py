@@ -1,0 +1,1 @@
+"""KMA's forecast: districts, HTTP, raw answers, rows, CSV files, SQL table."""

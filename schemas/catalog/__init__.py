@@ -1,0 +1,1 @@
+"""What can be named and which arguments it takes: read from what is installed."""

@@ -1,0 +1,1 @@
+"""YAML files as data that remembers its lines and columns."""

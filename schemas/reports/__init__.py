@@ -1,0 +1,1 @@
+"""What is printed about files: differences, graphs, upcoming runs."""

@@ -1,0 +1,2 @@
+INSERT INTO features SELECT *
+FROM raw WHERE day = '{{ ds }}'

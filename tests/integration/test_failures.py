@@ -1,0 +1,176 @@
+"""Slack hears exactly once of every failed task, whatever killed it, under a real scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import ROOT, Running, copied, started, wait_until
+
+FAILING = Path(__file__).resolve().parent / "failing"
+LOOK_S = 2
+SETTINGS = {
+    "BATCH_FAILURE_WATCH_S": str(LOOK_S),
+    "BATCH_WARM_WORKERS": "0",
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor,lost:lost_executor.LostExecutor",
+    "AIRFLOW__CORE__PARALLELISM": "6",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "10",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "0",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "6",
+    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+}
+LATER_MESSAGES_S = 4 * LOOK_S  # what comes twice comes within two looks
+OUT_OF_MEMORY = "its process was killed by SIGKILL, probably out of memory"
+REASONS = {
+    "raises": "AirflowException: Bash command failed. The command returned a non-zero exit code 3.",
+    "is_killed": OUT_OF_MEMORY,
+    "is_killed_twice": OUT_OF_MEMORY,
+    "is_terminated": "AirflowException: Bash command failed. The command returned a non-zero exit code -15.",
+    "takes_too_long": "timed out after 0:00:02 (execution_timeout)",
+    "stays_in_queue": "stuck in queue for 10 s: no worker took it",
+    "loses_its_worker": "heartbeat lost: its worker on ",
+}
+BROKEN = "broken:\n  schedul: none\n  tasks: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A project whose DAGs fail, under an Airflow that does not wait long for what is lost."""
+    project = copied(tmp_path_factory.mktemp("failing"), "dags", "batch_serving", "callables", "schemas")
+    shutil.copytree(FAILING, project / "dag_configs")
+    shutil.copy(ROOT / "dag_configs" / "defaults.yml", project / "dag_configs")
+    shutil.copy(Path(__file__).with_name("lost_executor.py"), project)
+    dag_ids = {file.stem for file in FAILING.glob("*.yaml")}
+    with started(project, SETTINGS, dag_ids) as found:
+        for dag_id in dag_ids:
+            found.api.patch(f"/dags/{dag_id}", {"is_paused": False})
+        yield found
+
+
+def about(failing: Running, dag_id: str) -> dict[str, list[str]]:
+    """Return the messages about a DAG and its tasks, by the name in their first line."""
+    found: dict[str, list[str]] = {}
+    for text in failing.slack.messages:
+        name = text.split("*")[1] if text.startswith(":red_circle:") else ""
+        if name.partition(".")[0] == dag_id:
+            found.setdefault(name.partition(".")[2], []).append(text)
+    return found
+
+
+def test_each_failed_task_is_announced_once_with_its_reason_and_no_other(failing: Running) -> None:
+    too_long = failing.api.trigger("run_takes_too_long", None)
+    run = failing.run("ways_to_fail")
+    failing.ended("run_takes_too_long", too_long)
+    states = failing.tasks(run)
+    assert {name for name, state in states.items() if state == "failed"} == {*REASONS, "is_killed_in_silence"}
+    wait_until(lambda: set(about(failing, "ways_to_fail")) >= set(REASONS), "all messages", 60)
+    time.sleep(LATER_MESSAGES_S)
+    found = about(failing, "ways_to_fail")
+    assert {name: len(texts) for name, texts in found.items()} == dict.fromkeys(REASONS, 1)
+    assert {name: texts[0] for name, texts in found.items() if REASONS[name] not in texts[0]} == {}
+    assert "try 2\n" in found["is_killed_twice"][0]
+    (message,) = about(failing, "run_takes_too_long").values()
+    assert len(message) == 1
+    assert message[0].startswith(
+        ":red_circle: *run_takes_too_long* failed: it took longer than its dagrun_timeout\n"
+    )
+
+
+def test_a_task_that_fails_again_after_it_was_cleared_is_announced_again(failing: Running) -> None:
+    run = failing.api.runs("ways_to_fail")[0]
+    failing.slack.messages.clear()
+    path = "/dags/ways_to_fail/clearTaskInstances"
+    body = {
+        "dry_run": False,
+        "dag_run_id": run["dag_run_id"],
+        "task_ids": ["is_killed"],
+        "only_failed": False,
+    }
+    failing.api.post(path, body)
+    wait_until(lambda: "is_killed" in about(failing, "ways_to_fail"), "the message", 60)
+    time.sleep(LATER_MESSAGES_S)
+    ((message,),) = about(failing, "ways_to_fail").values()
+    assert OUT_OF_MEMORY in message
+    assert "try 2\n" in message
+
+
+def test_an_import_error_is_announced_once_and_so_is_its_repair(failing: Running) -> None:
+    failing.slack.messages.clear()
+    file = failing.project / "dag_configs" / "broken.yaml"
+    file.write_text(BROKEN, encoding="utf-8")
+    wait_until(lambda: failing.slack.messages, "the message about the file", 60)
+    os.utime(failing.project / "dags" / "load_all.py")  # it is parsed again
+    time.sleep(LATER_MESSAGES_S)
+    (message,) = failing.slack.messages
+    assert message.startswith(
+        ":warning: dag_configs/broken.yaml has an error, and its DAGs are not loaded:\n"
+    )
+    assert "broken.yaml:2:3: DAG002 error: unknown key 'schedul'\n  hint: did you mean 'schedule'?" in message
+    file.write_text(BROKEN.replace("schedul:", "schedule:"), encoding="utf-8")
+    wait_until(lambda: len(failing.slack.messages) > 1, "the message about the repair", 60)
+    time.sleep(LATER_MESSAGES_S)
+    assert failing.slack.messages[1:] == [":white_check_mark: dag_configs/broken.yaml is loaded again"]
+
+
+def scheduler_of(failing: Running) -> psutil.Process:
+    """Return the scheduler's own process, which is the parent of its workers."""
+    found = [each for each in failing.instance.processes() if each.cmdline()[-1:] == ["scheduler"]]
+    return next(each for each in found if each.parent() not in found)
+
+
+def test_over_a_restart_of_the_scheduler_nothing_is_lost_or_said_twice(failing: Running) -> None:
+    failing.slack.messages.clear()
+    file = failing.project / "dag_configs" / "broken.yaml"
+    file.write_text(BROKEN, encoding="utf-8")  # an error from before the restart
+    run_id = failing.api.trigger("while_restarting", None)
+    running = [failing.output / "first", failing.output / "second"]
+    wait_until(lambda: all(path.exists() for path in running), "two running tasks", 60)
+    wait_until(lambda: any("broken.yaml has" in text for text in failing.slack.messages), "the old error", 60)
+    failing.slack.messages.clear()
+    time.sleep(LOOK_S)  # it notes what it has sent
+    first = scheduler_of(failing)
+    workers = first.children(recursive=True)
+    first.kill()
+    (failing.output / "die").touch()
+    task = f"/dags/while_restarting/dagRuns/{run_id}/taskInstances/dies_meanwhile"
+    wait_until(lambda: failing.api.get(task)["state"] == "failed", "the end of the task that dies", 30)
+    command = ["airflow", "scheduler", "--skip-serve-logs"]
+    with (failing.project / "scheduler.log").open("wb") as log:
+        second = subprocess.Popen(
+            command,
+            env=failing.instance.environment,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        run = failing.ended("while_restarting", run_id)
+        wait_until(lambda: "dies_meanwhile" in about(failing, "while_restarting"), "the message", 60)
+        time.sleep(LATER_MESSAGES_S)
+    finally:
+        workers += psutil.Process(second.pid).children(recursive=True)
+        second.terminate()
+        try:
+            second.wait(60)  # it first lets its tasks end
+        except subprocess.TimeoutExpired:
+            second.kill()
+        for worker in workers:  # they outlive their scheduler
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+    assert failing.tasks(run) == {"dies_meanwhile": "failed", "is_started_again": "success"}
+    assert len(failing.slack.messages) == 1, failing.slack.messages
+    (message,) = failing.slack.messages
+    assert message.startswith(":red_circle: *while_restarting.dies_meanwhile* failed\n")
+    assert OUT_OF_MEMORY in message
