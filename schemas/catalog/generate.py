@@ -238,7 +238,7 @@ def build_schema(providers: frozenset[str] | None = None) -> dict[str, Any]:
         "properties": {"default": {"allOf": [{"$ref": "#/$defs/dag"}, task_as_mapping]}},
         "additionalProperties": {"$ref": "#/$defs/dag"},
         "if": {"not": {"required": ["default"], "properties": {"default": {"required": ["tasks"]}}}},
-        "then": {"additionalProperties": {"required": ["tasks"]}, "properties": {"default": {}}},
+        "then": {"additionalProperties": _complete_dag(), "properties": {"default": {}}},
         "x-template-names": sorted(Context.__annotations__),
         "x-template-filters": sorted({*FILTERS, *DEFAULT_FILTERS}),
         "x-template-macros": sorted(name for name in dir(macros) if not name.startswith("_")),
@@ -253,6 +253,7 @@ def build_schema(providers: frozenset[str] | None = None) -> dict[str, Any]:
             },
             "asset_condition": _asset_condition(),
             "task": _task(base, operators),
+            "complete_task": _complete_task(operators),
             "task_group": {"type": "object", "additionalProperties": False, "properties": GROUP_KEYS},
             "operators": operators,
             "decorators": {path: facts for path, facts in find_decorators() if is_of(path, chosen)},
@@ -333,11 +334,7 @@ def _asset_condition() -> Schema:
 def _task(base: dict[str, Schema], operators: dict[str, Schema]) -> Schema:
     """Return the schema of a task: what all have, and by ``operator`` what that one has."""
     by_operator: list[Schema] = [
-        {
-            "if": {"properties": {"operator": {"const": path}}, "required": ["operator"]},
-            "then": {"$ref": f"#/$defs/operators/{path}", "anyOf": _given(definition)},
-        }
-        for path, definition in sorted(operators.items())
+        {**_where_it_is(path), "then": {"$ref": f"#/$defs/operators/{path}"}} for path in sorted(operators)
     ]
     # An operator of the project's own, or a decorator, takes what Python says.
     others: Schema = {
@@ -346,7 +343,6 @@ def _task(base: dict[str, Schema], operators: dict[str, Schema]) -> Schema:
     }
     return {
         "type": "object",
-        "anyOf": [{"required": ["operator"]}, {"required": ["decorator"]}],
         "properties": {**base, **TASK_KEYS, "operator": {"anyOf": [{"enum": sorted(operators)}, TEXT]}},
         "dependentRequired": {"partial": ["expand"], "decorator": ["python_callable"]},
         "allOf": [*by_operator, others],
@@ -354,10 +350,38 @@ def _task(base: dict[str, Schema], operators: dict[str, Schema]) -> Schema:
     }
 
 
+def _complete_dag() -> Schema:
+    """Return what a DAG must have where the file's ``default`` has no tasks that complete its own."""
+    complete: Schema = {"$ref": "#/$defs/complete_task"}
+    return {
+        "required": ["tasks"],
+        "properties": {"tasks": {"items": complete, "additionalProperties": complete}},
+    }
+
+
+def _complete_task(operators: dict[str, Schema]) -> Schema:
+    """Return what a task must have: an operator or a decorator, and what that operator cannot do without."""
+    return {
+        "anyOf": [{"required": ["operator"]}, {"required": ["decorator"]}],
+        "allOf": [
+            {**_where_it_is(path), "then": {"anyOf": _given(definition)}}
+            for path, definition in sorted(operators.items())
+            if _needed(definition)
+        ],
+    }
+
+
+def _where_it_is(operator: str) -> Schema:
+    return {"if": {"properties": {"operator": {"const": operator}}, "required": ["operator"]}}
+
+
+def _needed(definition: Schema) -> list[str]:
+    return [name for name, kind in definition["properties"].items() if kind.get("x-required")]
+
+
 def _given(definition: Schema) -> list[Schema]:
     """Return the ways in which a task gives what its operator must have: itself, or mapped over."""
-    needed = [name for name, kind in definition["properties"].items() if kind.get("x-required")]
-    return [{"required": needed}, {"required": ["expand"]}]
+    return [{"required": _needed(definition)}, {"required": ["expand"]}]
 
 
 def definition_of(cls: type, stop: type, base: dict[str, Schema]) -> Schema:

@@ -48,7 +48,9 @@ def _validator(defaults: bool) -> Any:
         for key, value in schema["$defs"]["task"].items()
         if key not in ("allOf", "unevaluatedProperties")
     }
-    schema = {**schema, "$defs": {**schema["$defs"], "task": task}}
+    # A task of any file must be complete: ``_is_given_by_default`` knows what the shared tasks add.
+    task["anyOf"] = schema["$defs"]["complete_task"]["anyOf"]
+    schema = {**schema, "$defs": {**schema["$defs"], "task": task, "complete_task": True}}
     if defaults:
         schema = {"$schema": schema["$schema"], "$defs": schema["$defs"], "$ref": "#/$defs/defaults"}
     return jsonschema.Draft202012Validator(schema)
