@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 # EXTRAS="sql http" installs these extras of pyproject.toml, EXTRAS= none; without it, those that are there stay.
 SETUP = $(if $(findstring command,$(origin EXTRAS)),--extras '$(EXTRAS)')
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo check test lint graph bench
+.PHONY: help setup up down serve demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: setup ## start Airflow on 127.0.0.1 in the background; prints the address an
 
 down: setup ## stop what `make up` started
 	@$(RUN) deploy/local.py down
+
+serve: setup ## serve the champions over HTTP on 127.0.0.1:8000, until Ctrl-C (docs/serving.md)
+	@exec .venv/bin/batch serve
 
 demo: setup ## run the four pipelines once, beside what is running, and show what they wrote
 	@$(RUN) deploy/demo.py
@@ -49,3 +52,4 @@ bench: setup ## measure speed, beside a comparable tool in the same run
 	@$(RUN) tests/benchmarks/bench_models.py
 	@$(RUN) tests/benchmarks/bench_drift.py
 	@$(RUN) tests/benchmarks/bench_memory.py
+	@$(RUN) tests/benchmarks/bench_serving.py
