@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import multiprocessing
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +22,7 @@ from batch_serving.shared.errors import InvalidValueError
 
 log = logging.getLogger(__name__)
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 GRACE_S = 30  # for requests that are being answered when the server is ended
 KEEP_ALIVE_S = 75  # longer than usual clients keep a connection: these close first, and lose no request
 BACKLOG = 1024
@@ -37,10 +38,10 @@ def main(arguments: list[str] | None, *, prog: str, send: Callable[..., Any]) ->
 
 
 def _run(send: Callable[..., Any]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     try:
         settings = read_settings()
-        follower = _follower(settings, lambda text: _in_background(send, text, settings.slack))
+        follower = _follower(settings, lambda text: _send_aside(send, text, settings.slack))
         listening = _listen(settings)
     except InvalidValueError as error:
         print(f"serve: {error.message}", file=sys.stderr)
@@ -74,9 +75,19 @@ def _follower(settings: Settings, announce: Announce) -> Follower:
     return Follower([*sources], names, ChampionSource, poll_s=settings.poll_s, announce=announce)
 
 
-def _in_background(send: Callable[..., Any], text: str, connection: str) -> None:
-    """Send a text in a thread: Slack may be slow, and the first message imports Airflow."""
-    threading.Thread(target=send, args=(text,), kwargs={"connection": connection}, name="slack").start()
+def _send_aside(send: Callable[..., Any], text: str, connection: str) -> None:
+    """Send a text in a process of its own, which lives on when the server is ended.
+
+    It imports Airflow, which takes seconds, 200 MB, and the logging of its process.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    spawn.Process(target=_send, args=(send, text, connection), name="slack").start()
+
+
+def _send(send: Callable[..., Any], text: str, connection: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    send(text, connection=connection)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -129,7 +140,7 @@ def _serve(settings: Settings, follower: Follower, listening: socket.socket) -> 
     def end(*_: Any) -> None:
         server.should_exit = True
 
-    # uvicorn has handlers of its own while it runs. Afterwards it raises the signal again, which then is answered.
+    # uvicorn has its own handlers while it runs, and raises the signal again at its end.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, end)
     server.run(sockets=[listening])
