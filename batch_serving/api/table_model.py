@@ -14,6 +14,7 @@ from batch_serving.api.problems import MOST_SHOWN, RefusedError, RowProblem, quo
 from batch_serving.api.sources import Answer
 from batch_serving.ml.json_values import number_for_json
 from batch_serving.ml.notations import read_number
+from batch_serving.ml.units import is_known
 from batch_serving.prediction.feature_rules import FeatureRule
 from batch_serving.shared.suggestions import did_you_mean
 from batch_serving.shared.wording import SHOWN, counted
@@ -259,7 +260,9 @@ def _number_hint(value: Any) -> str:
     if isinstance(value, bool):
         return "write 1 or 0, if that is what it means"
     found = read_number(value) if isinstance(value, str) else None
-    return f"write {found.plain}" if found and found.plain else "write a number, or null if there is none"
+    if found and found.plain and (not found.unit or is_known(found.unit)):
+        return f"write {found.plain}"
+    return "write a number, or null if there is none"
 
 
 def _ids(rows: Rows, column: str | None, problems: list[RowProblem]) -> list[Any]:
