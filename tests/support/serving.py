@@ -154,6 +154,13 @@ class Load:
                     self.failures[f"{type(error).__name__}: {error}"] += 1
                 time.sleep(self.pause_s)
 
+    def until(self, version: str, timeout_s: float = 60) -> None:
+        """Wait until a version has answered."""
+        end = time.monotonic() + timeout_s
+        while not any(found == version for _, _, found in self.answers[-100:]):
+            assert time.monotonic() < end, f"{self.failures}\n{self.api.log}"
+            time.sleep(0.02)
+
     @property
     def versions(self) -> list[str]:
         """The versions of the answers, each once, in the order of their first answer."""

@@ -160,15 +160,16 @@ def test_a_collection_is_served_beside_the_store_and_exchanged(
         health = api.until(lambda found: first in str(found) and champion in str(found))
         assert health["status"] == "ok"
         assert api.post("vae", body).json()["predictions"] == [{"item": 1}]
+        load.until(first)
         assert api.get("/models/vae").json()["score"] == 0.40
         equal = collection.add("vae_0.40_new", 0.40, 2, day=2)
-        api.until(lambda found: equal in str(found))
+        load.until(equal)
         broken = collection.add("vae_0.90", 0.90, 3, digest="0" * 64)
         health = api.until(lambda found: found["status"] == "degraded")
         state = health["models"]["vae"]
         assert (state["version"], state["problem"]["version"]) == (equal, broken)
         better = collection.add("vae_0.95", 0.95, 4)
-        api.until(lambda found: found["status"] == "ok" and better in str(found))
+        load.until(better)
         assert api.post("vae", body).json()["predictions"] == [{"item": 4}]
         refused = api.post("vae", {"rows": [{"items": [9]}]})
         assert (refused.status_code, refused.json()["problems"][0]["column"]) == (422, "items")
