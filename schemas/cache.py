@@ -23,7 +23,7 @@ import yaml
 from batch_serving.shared.root import PROJECT_ROOT
 
 # The checks themselves, what is allowed, what is installed, and the functions that YAML names.
-FOLDERS = ("schemas", "callables", "batch_serving")
+FOLDERS = ("schemas", "callables", "batch_serving", "examples")
 FILES = ("pyproject.toml", "uv.lock")
 HEADER = "header"  # the key of the first entry
 DATE = "__date__"
