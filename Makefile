@@ -5,8 +5,10 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 RUN := .venv/bin/python
 # EXTRAS="sql http" installs these extras of pyproject.toml, EXTRAS= none; without it, those that are there stay.
 SETUP = $(if $(findstring command,$(origin EXTRAS)),--extras '$(EXTRAS)')
+# EXAMPLES="recommender hello_world" loads these examples too, EXAMPLES=1 all, EXAMPLES= none; kept as well.
+CHOICE = $(if $(findstring command,$(origin EXAMPLES)),--examples '$(EXAMPLES)')
 .DEFAULT_GOAL := help
-.PHONY: help setup up down serve demo check test lint graph bench
+.PHONY: help setup up down run serve demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,11 +18,15 @@ setup: ## install the packages of uv.lock into .venv (the other commands call it
 	echo "  to do: install one (Debian: apt-get install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) deploy/setup.py $(SETUP)
 
-up: setup ## start Airflow on 127.0.0.1 in the background; prints the address and the login
-	@$(RUN) deploy/local.py up
+up: SETUP += $(if $(EXAMPLES),--with examples)
+up: setup ## start Airflow on 127.0.0.1 in the background; prints the address and the login; EXAMPLES=1: with all examples
+	@$(RUN) deploy/local.py up $(CHOICE)
 
 down: setup ## stop what `make up` started
 	@$(RUN) deploy/local.py down
+
+run: setup ## run a DAG of that Airflow now and show its tasks: make run DAG=hello_world CONF='{"days": 3}'
+	@$(RUN) deploy/local.py run '$(DAG)' $(if $(CONF),--conf '$(CONF)')
 
 serve: setup ## serve the champions over HTTP on 127.0.0.1:8000, until Ctrl-C (docs/serving.md)
 	@exec .venv/bin/batch serve

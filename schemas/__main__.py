@@ -27,6 +27,7 @@ EXAMPLES = {  # what follows each command
     "graph": "dag_configs/train_model.yaml",
 }
 DEFAULT_PATH = PROJECT_ROOT / "dag_configs"
+EXAMPLES_PATH = PROJECT_ROOT / "examples"
 
 
 def main(arguments: list[str] | None = None, *, prog: str = "python -m schemas") -> int:
@@ -69,7 +70,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _check_options(check: argparse.ArgumentParser) -> None:
-    check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
+    default = [path for path in (DEFAULT_PATH, EXAMPLES_PATH) if path.is_dir()] or [DEFAULT_PATH]
+    about = "files and folders; dag_configs/ and examples/ if left out"
+    check.add_argument("paths", nargs="*", type=Path, default=default, metavar="PATH", help=about)
     check.add_argument("--format", choices=FORMATS, default="text")
     check.add_argument("--fix", action="store_true", help="correct what has one safe correction")
     check.add_argument("--dry-run", action="store_true", help="with --fix: only print the corrections")

@@ -298,5 +298,7 @@ def _names_beside(path: Path) -> list[str]:
 
 
 def _root(path: Path) -> Path | None:
-    """Return the ``dag_configs`` folder that ``path`` is in: a file is checked as the loader would."""
-    return next((folder for folder in path.parents if folder.name == "dag_configs"), None)
+    """Return the folder ``dag_configs`` or ``examples`` that ``path`` is in: it is checked as loaded."""
+    folders = [folder for folder in path.parents if folder.name == "dag_configs"]
+    folders += [folder for folder in path.parents if folder == PROJECT_ROOT / "examples"]
+    return folders[0] if folders else None

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from batch_serving.api.bodies import parse_rows
-from batch_serving.api.descriptions import DESCRIPTION, HEALTH, MODEL, MODELS, PREDICT
+from batch_serving.api.descriptions import DESCRIPTION, EXAMPLE, HEALTH, MODEL, MODELS, PREDICT
 from batch_serving.api.following import Followed, Follower, Served
 from batch_serving.api.problems import RefusedError
 from batch_serving.api.settings import Settings
@@ -82,6 +82,13 @@ def _add_models(router: APIRouter, follower: Follower) -> None:
         one = _find(follower, name)
         served = _served(one)
         return _json({**_described(one), "columns": list(served.model.columns())})
+
+    @router.get("/models/{name}/example", **EXAMPLE)
+    async def example(name: str) -> Response:
+        row = _served(_find(follower, name)).model.example()
+        if row is None:
+            raise RefusedError(404, f"model {name!r} has no example", "its rows are what its loader takes")
+        return _json({"rows": [row]})
 
 
 def _add_predict(router: APIRouter, settings: Settings, follower: Follower, pool: ThreadPoolExecutor) -> None:

@@ -107,6 +107,10 @@ MODEL: dict[str, Any] = {
     "summary": "The version that serves: metrics, since when, columns",
     "responses": {200: {"model": ModelAnswer}, **_refusals(**_NO_MODEL)},
 }
+EXAMPLE: dict[str, Any] = {
+    "summary": "A body for predict, with a row from the middle of the training ranges",
+    "responses": {200: {"model": PredictRequest}, **_refusals(**_NO_MODEL)},
+}
 PREDICT: dict[str, Any] = {
     "summary": "Predict rows",
     "responses": {

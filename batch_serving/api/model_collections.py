@@ -187,6 +187,9 @@ class CollectedServable:
         """Return nothing: only the loader knows."""
         return ()
 
+    def example(self) -> None:
+        """Return None: only the loader knows."""
+
 
 def _problem(found: Any) -> RowProblem:
     """Return a problem of a loader: a mapping, or an object with the same attributes."""

@@ -48,6 +48,9 @@ class Servable(Protocol):
     def columns(self) -> Sequence[dict[str, Any]]:
         """Return what a row must have, for the description of the model."""
 
+    def example(self) -> dict[str, Any] | None:
+        """Return a row that it predicts; None if it knows none."""
+
 
 class Source(Protocol):
     """Follows one model. Every method may raise SourceAwayError."""

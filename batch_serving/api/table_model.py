@@ -51,8 +51,11 @@ class TableModel:
 
     def try_out(self) -> None:
         """Predict one row of training values; any exception says that the model cannot predict."""
-        row = {rule.name: _sample(rule) for rule in self._rules}
-        self.answer(Rows([row]))
+        self.answer(Rows([self.example()]))
+
+    def example(self) -> Row:
+        """Return a row from the middle of the training ranges."""
+        return {rule.name: _sample(rule) for rule in self._rules}
 
     def answer(self, rows: Rows) -> Answer:
         """Return value and probabilities for each row; RefusedError with every problem by row and column."""
@@ -289,6 +292,9 @@ def _ids(rows: Rows, column: str | None, problems: list[RowProblem]) -> list[Any
 
 
 def _sample(rule: FeatureRule) -> Any:
-    if rule.is_number:
-        return rule.low
+    if rule.dtype == "bool":
+        return False
+    if rule.is_number and rule.low is not None and rule.high is not None:
+        middle = rule.low + (rule.high - rule.low) / 2
+        return middle if rule.dtype.startswith("float") else int(middle)
     return rule.categories[0] if rule.categories else None

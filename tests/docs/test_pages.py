@@ -127,7 +127,7 @@ def check_command(command: str) -> None:
         names = rest[:1] if program == "uv" else rest[:2]
         check_options(rest[len(names) :], str(BIN / program.rpartition("/")[2]), *names)
     else:
-        assert program in ("git", "cd", "export", "rm"), command
+        assert program in ("git", "cd", "curl", "export", "rm"), command
 
 
 @each_page

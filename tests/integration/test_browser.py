@@ -12,8 +12,9 @@ from pathlib import Path
 
 import programs
 import pytest
-from conftest import Running, Trained, wait_until
+from conftest import Trained
 from playwright.sync_api import Page, expect, sync_playwright
+from running_airflow import Running, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+from pages import page
 from predicting import train_champion
 from serving import BATCH, ROOT, Api, serving
 
@@ -184,7 +186,13 @@ def test_a_model_is_described(api: Api, version: str) -> None:
 
 def test_the_page_of_the_api_describes_the_routes(api: Api) -> None:
     found = api.get("/openapi.json").json()
-    assert {*found["paths"]} == {"/health", "/models", "/models/{name}", "/models/{name}/predict"}
+    assert {*found["paths"]} == {
+        "/health",
+        "/models",
+        "/models/{name}",
+        "/models/{name}/example",
+        "/models/{name}/predict",
+    }
     body = found["paths"]["/models/{name}/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert "rows" in body["schema"]["properties"]
     assert api.get("/docs").status_code == 200
@@ -319,3 +327,13 @@ def test_a_model_that_is_made_while_it_runs_is_served(
         version = train_champion()
         api.until(lambda found: version in str(found))
         assert api.post("digits", {"rows": digits}).json()["version"] == version
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/serving.md"])
+def test_the_commands_of_the_pages_are_answered(api: Api, tmp_path: Path, name: str) -> None:
+    commands = [text for block in page(name).blocks for text, _ in block.commands if text.startswith("curl")]
+    assert len(commands) >= 2
+    for text in commands:
+        words = shlex.split(text.replace("127.0.0.1:8000", api.url.removeprefix("http://")))
+        found = subprocess.run([*words, "--fail"], cwd=tmp_path, capture_output=True, check=True)
+    assert "prediction" in json.loads(found.stdout)["predictions"][0]
