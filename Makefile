@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 # EXTRAS="sql http" installs these extras of pyproject.toml, EXTRAS= none; without it, those that are there stay.
 SETUP = $(if $(findstring command,$(origin EXTRAS)),--extras '$(EXTRAS)')
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo check test lint graph bench
+.PHONY: help setup up down user demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ up: setup ## start Airflow on 127.0.0.1 in the background; prints the address an
 
 down: setup ## stop what `make up` started
 	@$(RUN) deploy/local.py down
+
+# An option of `make user`, if it was given to make itself; a shell may have a NAME of its own.
+OPTION = $(if $(findstring command,$(origin $(1))),--$(2)="$$$(1)")
+
+user: setup ## list who can log in; NAME=kim ROLE=viewer adds a user, NAME=kim DELETE=1 removes one
+	@$(RUN) deploy/users.py $(call OPTION,NAME,name) $(call OPTION,ROLE,role) $(call OPTION,DELETE,delete)
 
 demo: setup ## run the four pipelines once, beside what is running, and show what they wrote
 	@$(RUN) deploy/demo.py
