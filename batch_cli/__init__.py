@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from batch_serving.shared.command_line import Parser
 
 COMMANDS = {
+    "new": "make a pipeline of your own, from an example or from a small start",
     "check": "report every mistake in the given files and folders",
     "diff": "print what an edit changes in DAGs, tasks, edges and schedules",
     "graph": "print a Mermaid graph of a file",
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which is 2 for wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = _parser().parse_args(given[:1]).command, given[1:]
+    if command == "new":
+        return _new(rest)
     if command == "models":
         return _models(rest)
     if command == "weather":
@@ -44,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, about in COMMANDS.items():
         commands.add_parser(name, help=about, add_help=False)
     return parser
+
+
+def _new(arguments: list[str]) -> int:
+    from batch_cli.new import main as run
+
+    return run(arguments, prog="batch new")
 
 
 def _schemas(command: str, arguments: list[str]) -> int:

@@ -115,6 +115,13 @@ class Instance:
         leader = self._leader()
         return list(processes_of(leader.pid, leader.identity)) if leader else []
 
+    def has(self, settings: Mapping[str, str]) -> bool:
+        """Return whether the running processes were started with these settings."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                return settings.items() <= process.environ().items()
+        return False
+
     def _leader(self) -> Leader | None:
         try:
             saved = json.loads((self.home / "running.json").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 ``make setup`` runs it. It is written for any Python 3, so that an old one gets a clear message.
 
 ``--extras "sql http"`` installs these extras of pyproject.toml and removes all others, ``--all-extras``
-installs all of them, and without an option those that are installed stay.
+installs all of them, and without an option those that are installed stay. ``--with NAME`` adds one to them.
 """
 
 import hashlib
@@ -57,6 +57,9 @@ def wanted_extras(arguments):  # type: ignore[no-untyped-def] # an old Python mu
 
     with (ROOT / "pyproject.toml").open("rb") as file:
         known = sorted(tomllib.load(file)["project"].get("optional-dependencies", {}))
+    if arguments[-2:-1] == ["--with"] and arguments[-1] in known:
+        others = wanted_extras(arguments[:-2])
+        return others if isinstance(others, str) else sorted({*others, arguments[-1]})
     if arguments == ["--all-extras"]:
         return known
     if not arguments:

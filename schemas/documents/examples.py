@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from batch_serving.shared.root import airflow_home
+
 SETTING = "BATCH_EXAMPLES"
 CHOICE = "examples"  # the file in Airflow's home in which `make up EXAMPLES=…` keeps what was chosen
 ALL = ("1", "all")
@@ -17,23 +19,20 @@ def example_names(folder: Path) -> list[str]:
     return sorted({file.parent.name for file in folder.glob("*/*.yaml")})
 
 
-def chosen_examples(folder: Path) -> list[Path]:
+def chosen_examples(folder: Path, setting: str | None = None, home: Path | None = None) -> list[Path]:
     """Return the folders of the examples that are loaded.
 
     The setting BATCH_EXAMPLES names them, with blanks between them (``1``: all); without it, the file
     ``examples`` in Airflow's home does. What there is no folder for is left out: `make up` refuses it.
     """
-    chosen = _choice().split()
+    given = os.environ.get(SETTING) if setting is None else setting
+    chosen = {*(_kept(home or airflow_home()) if given is None else given).split()}
     if not chosen:
         return []
-    names = example_names(folder)
-    return [folder / name for name in names if name in chosen or set(chosen) & set(ALL)]
+    return [folder / name for name in example_names(folder) if name in chosen or chosen & {*ALL}]
 
 
-def _choice() -> str:
-    if (given := os.environ.get(SETTING)) is not None:
-        return given
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+def _kept(home: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
         return (home / CHOICE).read_text(encoding="utf-8")
     return ""
