@@ -87,6 +87,10 @@ class Instance:
         return {
             **inherited,
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "deploy" / "plugins"),
+            # The connection airflow_api, without a login: for tasks that ask their own Airflow.
+            "AIRFLOW_CONN_AIRFLOW_API": json.dumps(
+                {"conn_type": "http", "host": self.settings["AIRFLOW__API__HOST"], "port": self.port}
+            ),
             **self.settings,
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
