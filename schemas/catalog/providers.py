@@ -33,6 +33,9 @@ CLASSES = {
 }
 
 
+MISSING_PROVIDER = "it needs the provider"  # the start of the hint where an extra has it
+
+
 def provider_hint(path: str) -> str:
     """Return how to add the provider that a dotted path needs, empty if none is missing for it."""
     return hint_where(path, installed_providers())
@@ -45,7 +48,7 @@ def hint_where(path: str, installed: frozenset[str]) -> str:
         return ""
     extra = next((name for name, found in extras().items() if provider in found), "")
     if extra:
-        return f"it needs the provider {provider}, which is not installed: make setup EXTRAS={extra}"
+        return f"{MISSING_PROVIDER} {provider}, which is not installed: make setup EXTRAS={extra}"
     package = f"{PREFIX}{provider}"
     return f"it needs {package}, which is not installed: add it to pyproject.toml (docs/providers.md)"
 
