@@ -87,7 +87,9 @@ class Instance:
         return {
             **inherited,
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "deploy" / "plugins"),
-            # The connection airflow_api, without a login: for tasks that ask their own Airflow.
+            # Connections without a secret: this machine's disk, which a FileSensor asks for unless YAML names another,
+            # and this Airflow, for tasks that ask their own.
+            "AIRFLOW_CONN_FS_DEFAULT": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
             "AIRFLOW_CONN_AIRFLOW_API": json.dumps(
                 {"conn_type": "http", "host": self.settings["AIRFLOW__API__HOST"], "port": self.port}
             ),

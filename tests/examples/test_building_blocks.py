@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,9 @@ def block(name: str) -> str:
 
 def test_every_building_block_has_a_dag() -> None:
     wanted = "empty http sql branch short_circuit file_sensor sql_sensor python_sensor external_task_sensor "
-    wanted += "deferrable_sensor variables connections xcom jinja custom_operator task_groups dynamic_mapping "
+    wanted += (
+        "deferrable_sensor variables connections xcom jinja custom_operator task_groups dynamic_mapping "
+    )
     wanted += "setup_teardown trigger_rules catchup trigger_dag_run params deadline approval "
     wanted += "asset_producer asset_consumer called"
     assert blocks() == set(wanted.split())
@@ -171,7 +172,9 @@ class TestRuns:
     def test_past_days_follow_when_catchup_is_on(self, gallery: Gallery, runs: dict[str, Run]) -> None:
         def days() -> set[str]:
             found = gallery.api.runs(block("catchup"))
-            return {run["logical_date"][:10] for run in found if run["state"] == "success" and run["logical_date"]}
+            return {
+                run["logical_date"][:10] for run in found if run["state"] == "success" and run["logical_date"]
+            }
 
         assert runs["catchup"]["state"] == "success"
         wait_until(lambda: len(days()) == 3, "the past days")
@@ -205,5 +208,5 @@ class TestRuns:
         assert params["times"]["schema"]["maximum"] == 10
 
     def test_the_answer_to_http_is_this_airflow(self, gallery: Gallery, runs: dict[str, Run]) -> None:
-        answer = json.loads(gallery.xcom(runs["http"], "get_version"))
+        answer = gallery.xcom(runs["http"], "get_version")
         assert answer["version"] == gallery.api.get("/version")["version"]
