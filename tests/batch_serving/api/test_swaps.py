@@ -19,6 +19,8 @@ from batch_serving.shared.files import delete, write_atomic
 from batch_serving.shared.paths import output_path
 from batch_serving.shared.reading import read_whole
 
+pytestmark = pytest.mark.slow
+
 SWAPS = 12
 
 
