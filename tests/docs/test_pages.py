@@ -15,7 +15,7 @@ import pytest
 from pages import PAGES, ROOT, Page, page
 
 BIN = Path(sys.executable).parent
-FOLDERS = "batch_cli|batch_serving|callables|dag_configs|dags|data|deploy|docs|schemas|tests"
+FOLDERS = "batch_cli|batch_serving|callables|dag_configs|dags|data|deploy|docs|examples|schemas|tests"
 MADE_BY_RUNS = (".airflow", "output", ".env", ".venv")
 # Settings of packages that the project does not install.
 OTHER_SECTIONS = ("CELERY", "DAG_FACTORY")

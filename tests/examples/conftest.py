@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from unittest import mock
 
 import pytest
 from buckets import new_bucket, s3_server
@@ -41,6 +43,18 @@ class Gallery(Running):
 
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sqlalchemy.text(sql))]
+
+    def texts(self, folder: str) -> list[str]:
+        """Return the text of each file that was written below a folder of the output."""
+        import boto3
+
+        settings = {name: value for name, value in self.instance.settings.items() if name.startswith("AWS_")}
+        bucket, _, prefix = self.instance.settings["BATCH_OUTPUT"].removeprefix("s3://").partition("/")
+        with mock.patch.dict(os.environ, settings):
+            client = boto3.client("s3")
+            found = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/{folder}/").get("Contents", [])
+            bodies = [client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in found]
+        return [body.decode() for body in bodies]
 
 
 @pytest.fixture(scope="session")
