@@ -57,14 +57,14 @@ class Gallery(Running):
         return [body.decode() for body in bodies]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     """A copy of the project with all examples, all paused, under Airflow; mark the test ``needs("mariadb")``."""
     parts = ("dags", "batch_serving", "callables", "examples", "schemas", "data")
     project = copied(tmp_path_factory.mktemp("gallery"), *parts)
     (project / "dag_configs").mkdir()
     shutil.copy(ROOT / "dag_configs" / "defaults.yml", project / "dag_configs")
-    database = MariaDb(tmp_path_factory.mktemp("db"), "feature_store")
+    database = MariaDb(tmp_path_factory.mktemp("a database"), "feature_store")
     with ExitStack() as stack:
         sign_in = stack.enter_context(s3_server())
         database.start()
