@@ -87,7 +87,7 @@ class Instance:
         return {
             **inherited,
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "deploy" / "plugins"),
-            # Connections without a secret: this machine's disk, which is what a FileSensor takes by default,
+            # Connections without a secret: this machine's disk, for a FileSensor whose YAML names no other,
             # and this Airflow, for tasks that ask their own.
             "AIRFLOW_CONN_FS_DEFAULT": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
             "AIRFLOW_CONN_AIRFLOW_API": json.dumps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.ml.one_hot import one_hot_encoder
@@ -134,19 +135,40 @@ BY_PROBABILITY = (
 )
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What a model says of rows: a value each, and for a classifier what it gives each class.
+
+    ``probability`` (by row) is that of the predicted class, ``probabilities`` (rows × classes) those of all
+    ``classes``; None for regression and for classifiers that have none.
+    """
+
+    values: Any
+    probability: Any = None
+    probabilities: Any = None
+    classes: Any = None
+
+
 def predict(model: Any, features: pd.DataFrame) -> tuple[Any, Any]:
     """Return (predictions, probabilities), arrays by row; the probability is that of the predicted class.
 
     Probabilities are None for regression and for classifiers that have none.
     """
+    found = predict_classes(model, features)
+    return found.values, found.probability
+
+
+def predict_classes(model: Any, features: pd.DataFrame) -> Predicted:
+    """Return the predictions, and the probabilities of all classes."""
     if not hasattr(model, "predict_proba"):
-        return model.predict(features), None
+        return Predicted(model.predict(features))
     probabilities = model.predict_proba(features)
     final = model.steps[-1][1] if hasattr(model, "steps") else model
     path = f"{type(final).__module__}.{type(final).__name__}"
     if path.startswith(BY_PROBABILITY):
-        return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
+        values, probability = model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
+        return Predicted(values, probability, probabilities, model.classes_)
     predictions = model.predict(features)
     places = {value: place for place, value in enumerate(model.classes_.tolist())}
     columns = [places[value] for value in predictions.tolist()]
-    return predictions, probabilities[range(len(columns)), columns]
+    return Predicted(predictions, probabilities[range(len(columns)), columns], probabilities, model.classes_)
