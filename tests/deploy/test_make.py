@@ -11,7 +11,9 @@ from pathlib import Path
 
 import local
 import pytest
+from mariadb import MariaDb
 from rest import new_session
+from running_airflow import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +172,36 @@ def test_users_of_the_env_file_are_changed_there(clone: Path) -> None:
         assert re.search(rf"choi +op +in {setting}", make(clone, "user").stdout)
     finally:
         file.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.needs("mariadb")
+def test_examples_are_chosen_loaded_off_and_run(clone: Path) -> None:
+    unknown = make(clone, "up", "EXAMPLES=hello_wrld", check=False)
+    assert "there is no example 'hello_wrld'; did you mean 'hello_world'?" in unknown.stderr
+
+    first = make(clone, "up", "EXAMPLES=hello_world building_blocks").stdout
+    assert "examples: building_blocks, hello_world" in first
+    store = MariaDb(clone / ".airflow" / "feature_store", "feature_store")
+    assert f"a MariaDB on port {store.port()} of this machine" in first
+    assert {path.stat().st_mode & 0o077 for path in (store.folder, store.folder / "password")} == {0}
+    listed = local.Api(instance_of(clone)).get("/dags?limit=100&tags=example")["dags"]
+    assert {"hello_world", "building_blocks_sql"} <= {dag["dag_id"] for dag in listed}
+    assert all(dag["is_paused"] for dag in listed)
+
+    ran = make(clone, "run", "DAG=building_blocks_sql").stdout
+    assert "run: success" in ran
+    failed = make(clone, "run", "DAG=hello_world", "CONF=[1]", check=False)
+    assert (failed.returncode, "CONF must be a JSON object" in failed.stderr) == (2, True)
+    near = make(clone, "run", "DAG=hello_wrld", check=False)
+    assert "there is no DAG 'hello_wrld'; did you mean 'hello_world'?" in near.stderr
+
+    make(clone, "up", "EXAMPLES=")
+    wait_until(
+        lambda: not local.Api(instance_of(clone)).get("/dags?limit=100&tags=example")["dags"], "none", 60
+    )
+    make(clone, "down")
+    assert store.process() is None
+    make(clone, "up")
 
 
 def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:

@@ -17,6 +17,8 @@ from predicting import ALL, predict_selected, rows_of, train_champion
 from serving import Api, serving
 from tables import cell, write_csv
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 60
 KINDS = ["a", "b", "NA", "", " padded ", 'with "quotes", commas', "two\nlines", "한글", "007", "1e5", "true"]
 FEATURES: dict[str, st.SearchStrategy[Any]] = {

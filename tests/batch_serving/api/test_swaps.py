@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buckets import new_bucket
 from predicting import train_champion
 from servers import Slack
 from serving import POLL_S, Load, serving
+from tcp_proxy import TcpProxy
 
 from batch_serving.registry.store import ModelStore
 from batch_serving.shared.files import delete, write_atomic
 from batch_serving.shared.paths import output_path
 from batch_serving.shared.reading import read_whole
+
+pytestmark = pytest.mark.slow
 
 SWAPS = 12
 
@@ -201,3 +205,25 @@ def test_a_version_that_cannot_predict_is_not_served(
         assert "cannot be used" in health["models"]["digits"]["problem"]["reason"]
         assert api.post("digits", {"rows": digits[:1]}).json()["version"] == champion
     assert len(slack.messages) == 1
+
+
+def test_while_s3_is_down_the_champion_serves_on(
+    s3_settings: dict[str, str], tmp_path: Path, digits: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**s3_settings, "BATCH_OUTPUT": new_bucket(s3_settings)}.items():
+        monkeypatch.setenv(name, value)
+    version = train_champion()
+    with (
+        TcpProxy(s3_settings["AWS_ENDPOINT_URL"]) as proxy,
+        serving(tmp_path, AWS_ENDPOINT_URL=proxy.url) as api,
+        Load(api, {"rows": digits[:1]}).running(1) as load,
+    ):
+        load.until(version)
+        proxy.is_down = True
+        state = api.until(lambda found: found["status"] == "degraded")["models"]["digits"]
+        assert (state["version"], bool(state["problem"]["since"])) == (version, True)
+        api.until(lambda found: "cannot be read" in str(found), 120)
+        load.until(version)
+        proxy.is_down = False
+        api.until(lambda found: found["status"] == "ok", 120)
+    assert not load.failures
