@@ -123,7 +123,7 @@ def check_paths(
 
 
 def _with_one_command(problems: list[Problem]) -> list[Problem]:
-    """Return the problems; each hint that adds an extra adds those that any file needs: one command does it."""
+    """Return the problems; each hint that adds an extra adds all that are missing: one command does it."""
     hints = with_one_command(problem.hint for problem in problems)
     pairs = zip(problems, hints, strict=True)
     return [one if one.hint == hint else replace(one, hint=hint) for one, hint in pairs]

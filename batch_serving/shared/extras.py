@@ -1,4 +1,4 @@
-"""The extras of pyproject.toml: which packages each brings, and the command that adds one to what is there."""
+"""The extras of pyproject.toml: which packages each brings, and the command that adds one to the others."""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ def lacks_provider(path: str) -> bool:
 def hint_where(path: str, installed: frozenset[str]) -> str:
     """Return how to add the provider that a dotted path needs where these providers are installed.
 
-    What Airflow publishes, or an extra has, is meant as it is written, however close its name is to that of an
-    installed one: sftp is not a typo of smtp. Of any other name, a close one is meant.
+    What Airflow publishes, or an extra has, is meant as it is written, however close its name is to that of
+    an installed one: sftp is not a typo of smtp. Of any other name, a close one is meant.
     """
     provider = _provider_of(path)
     if not provider or provider in installed:
@@ -81,7 +81,7 @@ def extra_of(provider: str) -> str:
 
 @cache
 def published_providers() -> frozenset[str]:
-    """Return the providers that Airflow publishes, by the extras of its own package, and those of extras here."""
+    """Return the providers that Airflow's own package has as extras, and those of the project's extras."""
     ours = frozenset().union(*extras().values())
     try:
         lines = requires("apache-airflow") or []
