@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from batch_serving.ml import arguments
+from batch_serving.prediction.arguments import of_snapshot
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.checked_by import checked_by, renamed
@@ -13,6 +14,26 @@ from batch_serving.shared.paths import relative_to_project
 from batch_serving.shared.unreachable import UnreachableError
 
 log = logging.getLogger(__name__)
+
+
+@checked_by(of_snapshot)
+def take_snapshot(*, sql: str, connection: str, row_id: str, name: str, run_id: str) -> dict[str, Any]:
+    """Write the rows of a query through an Airflow ``connection`` into a CSV that training can read.
+
+    The file, ``output/snapshots/<name>/<run>.csv``, never changes once it is there, so that what was learnt
+    from it can be measured again: a second try of the run returns the same one, whatever the database has by
+    then. Returns its location, for ``dataset`` of the tasks after it, its SHA-256 and its size.
+    Raises ValueError if the query gives no rows, or lacks the column ``row_id``.
+    """
+    from batch_serving.prediction import snapshots
+    from batch_serving.prediction.row_source import RowSource
+    from batch_serving.shared.files import sha256
+
+    path = snapshots.snapshot_path(name, run_id)
+    data = snapshots.take(RowSource(None, sql, connection, row_id), path)
+    location = relative_to_project(path)
+    log.info("the snapshot is %s", location)
+    return {"dataset": location, "sha256": sha256(data), "bytes": len(data)}
 
 
 @checked_by(arguments.of_dataset)

@@ -1,0 +1,71 @@
+"""Made-up rows of each kind. What a row has depends on its id only."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batch_serving.shared.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+SEED = "predict_from_sql"
+MACHINES = {"lathe": 0.0, "mill": 0.8, "press": -0.6}  # how much more likely each one fails
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A kind of rows: its two tables, how many rows there are to learn from, and what a row has.
+
+    ``features`` are the columns to learn from, ``row`` has their values and the ``answer`` for an id.
+    ``prepare`` writes what the rows with these ids name, before they are inserted.
+    """
+
+    history: str
+    new: str
+    history_rows: int
+    answer: str
+    features: Callable[[], list[sa.Column[Any]]]
+    row: Callable[[int], dict[str, Any]]
+    prepare: Callable[[Iterable[int]], None] = lambda _: None
+
+
+def reading_columns() -> list[sa.Column[Any]]:
+    """Return the columns of a machine's reading."""
+    import sqlalchemy as sa
+
+    numbers = [sa.Column(name, sa.Numeric(10, 3)) for name in ("temperature_c", "vibration", "pressure")]
+    return [sa.Column("machine", sa.String(50)), *numbers]
+
+
+def reading(number: int) -> dict[str, Any]:
+    """Return a machine's reading, and whether it fails: hot and shaking ones do more often."""
+    rng = random.Random(f"{SEED}:readings:{number}")  # noqa: S311 - no secret
+    machine = rng.choice(list(MACHINES))
+    values = [rng.gauss(0, 1) for _ in range(3)]
+    weight = 3 * values[0] + 2 * values[1] - 0.5 * values[2] + 2 * MACHINES[machine]
+    return {
+        "machine": machine,
+        "temperature_c": round(60 + 8 * values[0], 3),
+        "vibration": round(2 + 0.5 * values[1], 3),
+        "pressure": round(5 + values[2], 3),
+        "fails": "yes" if rng.random() < 1 / (1 + math.exp(-2 * weight)) else "no",
+    }
+
+
+KINDS = {
+    "readings": Sample(
+        "predict_from_sql_history", "predict_from_sql_new", 2000, "fails", reading_columns, reading
+    )
+}
+
+
+def sample_of(kind: str) -> Sample:
+    """Return a kind of rows; InvalidValueError for an unknown one."""
+    if kind not in KINDS:
+        raise InvalidValueError(f"kind is {kind!r}", f"use one of {', '.join(KINDS)}")
+    return KINDS[kind]
