@@ -75,7 +75,7 @@ CHECKS = (
         classes.check_types,
         (classes.NO_SUCH_ARGUMENT, classes.WRONG_CLASS_VALUE, keys.UNKNOWN_KEY),
     ),
-    Check(classes.check_params, (classes.WRONG_CLASS_VALUE,)),
+    Check(classes.check_params, (classes.WRONG_CLASS_VALUE, classes.PLAIN_PARAM)),
     Check(classes.check_notifiers, (classes.NOTIFIER_AS_TEXT,)),
     Check(
         arguments.check_arguments,
