@@ -13,9 +13,11 @@ from batch_serving.shared.extras import with_one_command
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import did_you_mean
 from schemas.cache import Passed
+from schemas.catalog.existing import connection_types
 from schemas.catalog.imports import forget_failures
 from schemas.checks.across import Known, check_claims, check_known, check_taken
 from schemas.checks.build import check_build
+from schemas.checks.connections import check_connection_types
 from schemas.checks.ignores import apply_ignores
 from schemas.checks.keys import UNKNOWN_KEY, check_keys
 from schemas.checks.names import BECOMES_A_DAG, KEY_IS_NO_TEXT
@@ -131,13 +133,14 @@ def _with_one_command(problems: list[Problem]) -> list[Problem]:
 
 def _check_across(documents: list[Document], information: bool) -> Iterator[Problem]:
     """Yield what the files name and no file of their folders has, and what two of them have."""
+    types = connection_types()
     known, others = Known(), _beside([document.path for document in documents])
     for document in [*documents, *_readable(others)]:
         known.add(document)
     for document in documents:
         if document.is_defaults:
             continue
-        found = [*check_claims(document, known)]
+        found = [*check_claims(document, known), *check_connection_types(document, types)]
         if known.complete:
             found += check_known(document, known, information=information)
         yield from apply_ignores(document, found, RULES)

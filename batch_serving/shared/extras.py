@@ -12,6 +12,27 @@ from typing import Any
 
 from batch_serving.shared.root import PROJECT_ROOT
 
+PROVIDERS = "apache-airflow-providers-"
+# The packages of connection types that are not called as their provider is, from each provider's own list.
+CONNECTION_PACKAGES = {
+    "athena": "amazon",
+    "aws": "amazon",
+    "databricks_sql": "databricks",
+    "drill": "apache-drill",
+    "druid": "apache-druid",
+    "gcpbigquery": "google",
+    "gcpcloudsqldb": "google",
+    "google_cloud_platform": "google",
+    "hive_cli": "apache-hive",
+    "hiveserver2": "apache-hive",
+    "iceberg": "apache-iceberg",
+    "impala": "apache-impala",
+    "kubernetes": "cncf-kubernetes",
+    "mssql": "microsoft-mssql",
+    "pinot": "apache-pinot",
+    "redshift": "amazon",
+}
+UNKNOWN_TYPE = re.compile(r"""Unknown hook type ["'](?P<kind>[\w-]+)["']""")  # Airflow's own words
 COMMAND = "make setup EXTRAS="
 WRITTEN = re.compile(rf'{COMMAND}(?:"([^"]*)"|([\w-]+))')
 STAMP = ".installed"  # `make setup` writes it into the environment: a hash, and the extras that are installed
@@ -53,6 +74,25 @@ def setup_command(*missing: str) -> str:
     """Return the command that adds extras to those that are installed, and removes none."""
     names = sorted({*installed_extras(), *missing})
     return f'{COMMAND}"{" ".join(names)}"' if len(names) > 1 else f"{COMMAND}{' '.join(names)}"
+
+
+def how_to_add(provider: str) -> str:
+    """Return what to do to have a provider that is not installed: ``http``, for example."""
+    package = f"{PROVIDERS}{provider}"
+    if extra := extra_with(package):
+        return f"it needs the provider {provider}, which is not installed: {setup_command(extra)}"
+    return f"it needs {package}, which is not installed: add it to pyproject.toml (docs/providers.md)"
+
+
+def hint_of_error(text: str) -> str:
+    """Return what to do about an error that says that a type of connection is not installed, or nothing."""
+    found = UNKNOWN_TYPE.search(text)
+    return how_to_add(provider_of_type(found["kind"])) if found else ""
+
+
+def provider_of_type(kind: str) -> str:
+    """Return the provider that a type of connection is in: its own name, but for a few."""
+    return CONNECTION_PACKAGES.get(kind, kind.replace("_", "-"))
 
 
 def with_one_command(texts: Iterable[str]) -> list[str]:

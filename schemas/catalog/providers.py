@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, distributions, requires
 
 from packaging.requirements import Requirement
 
-from batch_serving.shared.extras import extra_with, packages_of_extras, project, setup_command
+from batch_serving.shared.extras import how_to_add, packages_of_extras, project
 from batch_serving.shared.suggestions import nearest
 
 PREFIX = "apache-airflow-providers-"
@@ -63,20 +63,6 @@ def hint_where(path: str, installed: frozenset[str]) -> str:
     if close:
         return f"did you mean the provider {close[0]!r}? {how_to_add(close[0])}"
     return how_to_add(provider)
-
-
-def how_to_add(provider: str) -> str:
-    """Return what to do to have a provider that is not installed."""
-    extra = extra_of(provider)
-    if extra:
-        return f"{MISSING_PROVIDER} {provider}, which is not installed: {setup_command(extra)}"
-    package = f"{PREFIX}{provider}"
-    return f"it needs {package}, which is not installed: add it to pyproject.toml (docs/providers.md)"
-
-
-def extra_of(provider: str) -> str:
-    """Return the extra that brings a provider, empty if none does."""
-    return extra_with(f"{PREFIX}{provider}")
 
 
 @cache

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from batch_serving.shared.extras import setup_command, with_one_command
+from batch_serving.shared.extras import how_to_add, setup_command, with_one_command
 from schemas.catalog.lookup import find_definition, load_schema
 from schemas.catalog.providers import (
     NAMESPACES,
     base_providers,
     extras,
     hint_where,
-    how_to_add,
     installed_providers,
     published_providers,
 )
