@@ -110,8 +110,7 @@ def check_paths(
         except OSError as error:
             found.append(UNREADABLE.at_text(name, 1, 1, str(error.strerror), "make the file readable"))
         except Exception as error:  # one file that the checks cannot cope with hides no other
-            reason = f"it cannot be checked: {type(error).__name__}: {error}"
-            found.append(REFUSED.at_text(name, 1, 1, reason, "please report this as a bug of the checker"))
+            found.append(_not_checked(name, error))
     progress(len(files), len(files))
     passed.save()
     documents = [document.with_defaults(_readable(defaults)) for document, defaults in decoded]
@@ -122,6 +121,11 @@ def check_paths(
         note(*zone_is_utc)
     found += _check_across(documents, information)
     return sorted(set(_with_one_command(found)), key=Problem.order)
+
+
+def _not_checked(name: str, error: Exception) -> Problem:
+    reason = f"it cannot be checked: {type(error).__name__}: {error}"
+    return REFUSED.at_text(name, 1, 1, reason, "please report this as a bug of the checker")
 
 
 def _with_one_command(problems: list[Problem]) -> list[Problem]:
@@ -136,13 +140,21 @@ def _check_across(documents: list[Document], information: bool) -> Iterator[Prob
     types = connection_types()
     known, others = Known(), _beside([document.path for document in documents])
     for document in [*documents, *_readable(others)]:
-        known.add(document)
+        try:
+            known.add(document)
+        except Exception as error:  # as below; what this file has is not known
+            known.complete = False
+            yield _not_checked(document.name, error)
     for document in documents:
         if document.is_defaults:
             continue
-        found = [*check_claims(document, known), *check_connection_types(document, types)]
-        if known.complete:
-            found += check_known(document, known, information=information)
+        try:
+            found = [*check_claims(document, known), *check_connection_types(document, types)]
+            if known.complete:
+                found += check_known(document, known, information=information)
+        except Exception as error:  # one file that the checks cannot cope with hides no other
+            yield _not_checked(document.name, error)
+            continue
         yield from apply_ignores(document, found, RULES)
 
 
