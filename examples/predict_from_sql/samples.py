@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 SEED = "predict_from_sql"
 MACHINES = {"lathe": 0.0, "mill": 0.8, "press": -0.6}  # how much more likely each one fails
 
+SENTENCES = {
+    "good": (
+        "Works perfectly every day.",
+        "I love how quiet it is.",
+        "Excellent quality for the price.",
+        "My whole family is happy with it.",
+        "Arrived early and well packed.",
+        "정말 마음에 듭니다.",
+    ),
+    "bad": (
+        "It broke after a week.",
+        "I want my money back.",
+        "Terrible quality, avoid it.",
+        "The support never answered.",
+        "Arrived late and damaged.",
+        "정말 실망했습니다.",
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -57,10 +76,40 @@ def reading(number: int) -> dict[str, Any]:
     }
 
 
+def review_columns() -> list[sa.Column[Any]]:
+    """Return the columns of a review."""
+    import sqlalchemy as sa
+
+    return [sa.Column("product", sa.String(50)), sa.Column("review", sa.Text)]
+
+
+def review(number: int) -> dict[str, Any]:
+    """Return a review, and its opinion: of its three sentences, most say the same."""
+    rng = random.Random(f"{SEED}:texts:{number}")  # noqa: S311 - no secret
+    opinion = rng.choice(list(SENTENCES))
+    other = next(name for name in SENTENCES if name != opinion)
+    product = rng.choice(("kettle", "lamp", "radio"))
+    chosen = [*rng.sample(SENTENCES[opinion], 2), rng.choice(SENTENCES[rng.choice((opinion, other))])]
+    rng.shuffle(chosen)
+    return {
+        "product": product,
+        "review": " ".join([f"Bought this {product} {rng.randint(2, 60)} days ago.", *chosen]),
+        "opinion": opinion,
+    }
+
+
 KINDS = {
+    "texts": Sample(
+        "predict_from_sql_texts_history",
+        "predict_from_sql_texts_new",
+        600,
+        "opinion",
+        review_columns,
+        review,
+    ),
     "readings": Sample(
         "predict_from_sql_history", "predict_from_sql_new", 2000, "fails", reading_columns, reading
-    )
+    ),
 }
 
 
