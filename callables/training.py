@@ -122,7 +122,8 @@ def train_challenger(
     compared by ``metric`` in ``folds``-fold cross-validation; the best is fitted on all training rows. No
     candidate is started after ``time_budget_s`` seconds. A candidate that fails is recorded, and affects no
     other. ``column_kinds`` names the columns that are more than a number or a category:
-    ``text``, free texts, are learnt from by their words (TF-IDF). ``run_after`` is an ISO 8601 time with an
+    ``text``, free texts, are learnt from by their words (TF-IDF), and ``image``, paths of files below the
+    output folder, by their pixels. ``run_after`` is an ISO 8601 time with an
     offset. A second call with the same arguments returns the same version and trains nothing. Returns model,
     version, metrics on the holdout, chosen parameters and row counts.
     """

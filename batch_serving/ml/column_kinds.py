@@ -1,4 +1,4 @@
-"""Columns that become more than a number or a category: free texts, by their words.
+"""Columns that become more than a number or a category: free texts, by their words, and images in files.
 
 ``column_kinds`` in YAML names them. scikit-learn is imported by those who make a pipeline.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.suggestions import did_you_mean
 
-KINDS = ("text",)
+KINDS = ("text", "image")
 ColumnKinds = dict[str, str]
 
 
@@ -34,7 +34,11 @@ def check_kinds(kinds: ColumnKinds, features: Iterable[str]) -> None:
 
 def transformer_of(kind: str) -> Any:
     """Return an unfitted transformer of one column of a kind."""
+    check_kind(kind)
+    if kind == "image":
+        from batch_serving.ml.image_pixels import ImagePixels
+
+        return ImagePixels()
     from batch_serving.ml.text_weights import TextWeights
 
-    check_kind(kind)
     return TextWeights()
