@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch_serving.shared.extras import with_one_command
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import did_you_mean
 from schemas.cache import Passed
@@ -117,7 +119,14 @@ def check_paths(
     elif any(path.is_dir() for path in paths):
         note(*zone_is_utc)
     found += _check_across(documents, information)
-    return sorted(set(found), key=Problem.order)
+    return sorted(set(_with_one_command(found)), key=Problem.order)
+
+
+def _with_one_command(problems: list[Problem]) -> list[Problem]:
+    """Return the problems; each hint that adds an extra adds all that are missing: one command does it."""
+    hints = with_one_command(problem.hint for problem in problems)
+    pairs = zip(problems, hints, strict=True)
+    return [one if one.hint == hint else replace(one, hint=hint) for one, hint in pairs]
 
 
 def _check_across(documents: list[Document], information: bool) -> Iterator[Problem]:

@@ -18,7 +18,8 @@ KEY_NAMES = {
     "upstream_tasks": "dependencies",
 }
 NO_SETUP = (
-    "dag-factory has no set-up and tear-down tasks: write trigger_rule: all_done in the task that cleans up"
+    "dag-factory has no key for it: write trigger_rule: all_done in the task that cleans up, or an operator "
+    "that is a teardown task, as in examples/building_blocks/operators.py"
 )
 # Keys for which something else is to be done.
 KEY_ADVICE = {

@@ -10,7 +10,7 @@ from batch_serving.shared.suggestions import Suggestion, nearest, suggest
 from schemas.catalog.generate import ARGUMENT_TYPES, DAG_KEYS, GROUP_KEYS, TASK_KEYS
 from schemas.catalog.lookup import find_definition, load_schema
 from schemas.catalog.old_names import KEY_ADVICE, KEY_NAMES
-from schemas.catalog.providers import provider_hint
+from schemas.catalog.providers import lacks_provider
 from schemas.checks.examples import BASH
 from schemas.checks.violations import Violation
 from schemas.documents.reading import Document
@@ -195,7 +195,7 @@ def _known_arguments(operator: object, task: dict[str, Any]) -> tuple[dict[str, 
     base: dict[str, Any] = load_schema()["$defs"]["task"]["properties"]
     if own := find_definition("operators", operator):
         return {**base, **own["properties"]}, str(operator).rpartition(".")[2]
-    if "decorator" in task or _has_no_schema(operator) or provider_hint(str(operator)):
+    if "decorator" in task or _has_no_schema(operator) or lacks_provider(str(operator)):
         return {}, ""
     # The operator is missing or wrong, which is reported: a key that no operator has is wrong all the same.
     return {**{name: {} for name in _all_arguments()}, **base}, ""

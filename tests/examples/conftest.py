@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -57,6 +58,16 @@ class Gallery(Running):
         return [body.decode() for body in bodies]
 
 
+STARTED = ExitStack()  # what the examples run in
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop it after the last test of this folder: the tests of other folders have an Airflow of their own."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        STARTED.close()
+
+
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     """A copy of the project with all examples, all paused, under Airflow; mark the test ``needs("mariadb")``."""
@@ -64,8 +75,8 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     project = copied(tmp_path_factory.mktemp("gallery"), *parts)
     (project / "dag_configs").mkdir()
     shutil.copy(ROOT / "dag_configs" / "defaults.yml", project / "dag_configs")
-    database = MariaDb(tmp_path_factory.mktemp("db"), "feature_store")
-    with ExitStack() as stack:
+    database = MariaDb(tmp_path_factory.mktemp("a database"), "feature_store")
+    with STARTED as stack:
         sign_in = stack.enter_context(s3_server())
         database.start()
         stack.callback(database.stop)

@@ -41,8 +41,9 @@ def test_all_are_listed_under_their_tag(gallery: Gallery, page: Page) -> None:
             runs = gallery.api.runs(dag_id)
             if runs and runs[0]["state"] == "failed":
                 gallery.run(dag_id)
-    page.set_viewport_size({"width": 1360, "height": 250 + 52 * len(dag_ids(gallery))})
-    page.goto(f"{gallery.instance.address}/dags?tags=example&limit=100&sort_by=dag_id")
+    page.set_viewport_size({"width": 1360, "height": 320 + 45 * len(dag_ids(gallery))})
+    page.goto(f"{gallery.instance.address}/dags?tags=example&limit=100")
+    page.get_by_role("button", name="Show table view").click()
     for dag_id in dag_ids(gallery):
         expect(page.get_by_role("link", name=dag_id, exact=True)).to_be_visible()
     page.wait_for_timeout(1500)  # the latest runs come after the list
