@@ -42,6 +42,8 @@ class TableModel:
         found = []
         for rule in self._rules:
             one: dict[str, Any] = {"name": rule.name, "kind": "number" if rule.is_number else "text"}
+            if rule.kind is not None:
+                one["kind"] = rule.kind
             if rule.is_number:
                 one |= {"min": rule.low, "max": rule.high}
             elif rule.categories is not None:
@@ -50,7 +52,12 @@ class TableModel:
         return found
 
     def try_out(self) -> None:
-        """Predict one row of training values; any exception says that the model cannot predict."""
+        """Predict one row of training values; any exception says that the model cannot predict.
+
+        A model of images is not tried out: the record has none, and its files may be gone.
+        """
+        if any(rule.kind == "image" for rule in self._rules):
+            return
         self.answer(Rows([self.example()]))
 
     def example(self) -> Row:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batch_serving.ml.one_hot import one_hot_encoder
+from batch_serving.ml.column_kinds import ColumnKinds, check_kinds, transformer_of
+from batch_serving.ml.one_hot import one_hot_encoder, takes_sparse
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.suggestions import did_you_mean
 
@@ -61,30 +62,47 @@ def is_classifier(path: str) -> bool:
 
 
 def build_pipeline(
-    frame: pd.DataFrame, estimator: str, parameters: dict[str, Any], scaler: str | None
+    frame: pd.DataFrame,
+    estimator: str,
+    parameters: dict[str, Any],
+    scaler: str | None,
+    kinds: ColumnKinds | None = None,
 ) -> Any:
     """Return an unfitted Pipeline of ``columns`` (fill, scale, one-hot) and ``estimator``.
 
     Numbers are filled with the median and scaled by ``scaler`` if there is one; texts are filled with the
-    most frequent value and one-hot encoded: sparse where they are many (see ``one_hot``).
+    most frequent value and one-hot encoded: sparse where they are many (see ``one_hot``). What ``kinds``
+    names has a transformer of its own (see ``column_kinds``).
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline, make_pipeline
 
-    numbers = list(frame.select_dtypes(["number", "bool"]).columns)
-    texts = [name for name in frame.columns if name not in numbers]
+    kinds = kinds or {}
+    check_kinds(kinds, frame.columns)
+    plain = frame.drop(columns=list(kinds))
+    numbers = list(plain.select_dtypes(["number", "bool"]).columns)
+    texts = [name for name in plain.columns if name not in numbers]
     # keep_empty_features: a column that is empty in all rows of a fold stays, without weight.
     number_steps = [SimpleImputer(strategy="median", keep_empty_features=True)]
     if scaler:
         number_steps.append(resolve(scaler, "scaler")())
     made = _make(estimator, parameters)
+    if "text" in kinds.values() and not takes_sparse(made):
+        raise InvalidValueError(
+            f"estimator {estimator!r} takes no sparse matrix, which column_kinds makes of texts",
+            "use one that does, such as sklearn.linear_model.LogisticRegression",
+        )
     text_steps = [
         SimpleImputer(strategy="most_frequent", keep_empty_features=True),
         one_hot_encoder(made, frame[texts]),
     ]
     columns = ColumnTransformer(
-        [("numbers", make_pipeline(*number_steps), numbers), ("texts", make_pipeline(*text_steps), texts)],
+        [
+            ("numbers", make_pipeline(*number_steps), numbers),
+            ("texts", make_pipeline(*text_steps), texts),
+            *((f"{kind} {name}", transformer_of(kind), [name]) for name, kind in kinds.items()),
+        ],
         verbose_feature_names_out=False,
     )
     return Pipeline([("columns", columns), ("estimator", made)])

@@ -29,6 +29,7 @@ class FeatureRule:
     high: float | None = None
     categories: tuple[str, ...] | None = None
     had_gaps: bool = True
+    kind: str | None = None  # of a column that is more than a number or a category
 
     @classmethod
     def of(cls, feature: dict[str, Any]) -> FeatureRule:
@@ -43,6 +44,7 @@ class FeatureRule:
             None if categories is None else tuple(categories),
             # The last share is that of empty cells.
             had_gaps=not shares or bool(shares[-1]),
+            kind=feature.get("kind"),
         )
 
     @cached_property
