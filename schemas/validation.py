@@ -137,9 +137,14 @@ def _check_across(documents: list[Document], information: bool) -> Iterator[Prob
     for document in documents:
         if document.is_defaults:
             continue
-        found = [*check_claims(document, known)]
-        if known.complete:
-            found += check_known(document, known, information=information)
+        try:
+            found = [*check_claims(document, known)]
+            if known.complete:
+                found += check_known(document, known, information=information)
+        except Exception as error:  # one file that the checks cannot cope with hides no other
+            reason = f"it cannot be compared with others: {type(error).__name__}: {error}"
+            hint = "please report this as a bug of the checker"
+            found = [REFUSED.at_text(document.name, 1, 1, reason, hint)]
         yield from apply_ignores(document, found, RULES)
 
 
