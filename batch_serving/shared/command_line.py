@@ -108,7 +108,7 @@ def _open_closed_streams() -> None:
     """Put nothing in place of a closed stream: a file that is opened later would get its number."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # open to the end
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def _drop_output() -> None:
