@@ -104,9 +104,7 @@ def _check_options(check: argparse.ArgumentParser) -> None:
 
 def run_check(options: argparse.Namespace) -> int:
     """Print the problems of the paths and return the exit code."""
-    # Importing Airflow makes a home and writes its log to the screen: into the project's, and errors alone.
-    os.environ.setdefault("AIRFLOW_HOME", str(PROJECT_ROOT / ".airflow"))
-    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    _quiet_airflow()
     from schemas.fixing import fix_paths
     from schemas.reports.selection import Selection
     from schemas.validation import check_paths
@@ -134,6 +132,12 @@ def run_check(options: argparse.Namespace) -> int:
     found = _without_missing_extras(selection.filter(found), options.paths)
     _print_problems(found, options.format)
     return 1 if any(problem.severity == "error" for problem in found) else 0
+
+
+def _quiet_airflow() -> None:
+    """Let Airflow use the project's home when it is imported, and write errors alone to the screen."""
+    os.environ.setdefault("AIRFLOW_HOME", str(PROJECT_ROOT / ".airflow"))
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
 
 
 def _with_yaml(paths: list[Path]) -> list[Path]:
@@ -263,6 +267,7 @@ def run_explain(options: argparse.Namespace) -> int:
 
 def run_schema(options: argparse.Namespace) -> int:
     """Write the schema file and the page of rules again, or a schema for an editor."""
+    _quiet_airflow()
     from schemas.catalog.generate import schema_text
     from schemas.catalog.lookup import SCHEMA_FILE
     from schemas.catalog.providers import installed_providers
