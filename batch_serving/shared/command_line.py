@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from batch_serving.shared.suggestions import did_you_mean
@@ -102,6 +103,24 @@ def run_command(command: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def end_in_order() -> None:
+    """Let SIGTERM, and SIGHUP of a terminal that is closed, do what Ctrl-C does: all that is open is closed.
+
+    Only the first one counts: a terminal and make may both send theirs, and the end is not to be interrupted.
+    A command under nohup goes on when its terminal is closed.
+    """
+    ended: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        ended.append(number)
+        if len(ended) == 1:
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _open_closed_streams() -> None:

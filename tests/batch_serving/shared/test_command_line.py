@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,64 @@ def test_the_help_is_plain_text_and_has_an_example(arguments: tuple[str, ...]) -
     assert "example: " in found.stdout
     if len(arguments) > 3:
         assert "exit code: 0 " in found.stdout
+
+
+WAITS = """
+import sys, time
+from batch_serving.shared.command_line import end_in_order
+end_in_order()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("ending", flush=True)
+    time.sleep(0.5)  # a second signal does not interrupt this
+    print("ended", flush=True)
+"""
+
+
+def waiting(before: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", before + WAITS]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_to_end_closes_what_is_open_and_a_second_one_does_not_interrupt_that(number: int) -> None:
+    process = waiting()
+    process.send_signal(number)
+    assert process.stdout
+    assert process.stdout.readline() == "ending\n"
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=30)
+    assert (output, errors, process.returncode) == ("ended\n", "", 0)
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
+    process = waiting("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n")
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == "ending\nended\n"
+
+
+def test_no_benchmark_leaves_a_folder_when_it_is_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "tests/benchmarks/bench_loading.py"]
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}:{ROOT}/tests/support:{ROOT}/deploy",
+    }
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not [*tmp_path.iterdir()] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [*tmp_path.iterdir()], "the benchmark makes a folder"
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    assert [*tmp_path.iterdir()] == []
