@@ -59,6 +59,8 @@ VALUE_NAMES = {
 }
 # Classes by name alone, with the same arguments; the catalog knows their paths.
 CLASS_NAMES = {"DummyOperator": "EmptyOperator", "SimpleHttpOperator": "HttpOperator"}
+# Arguments of classes that are gone, by what takes their place in the class that does their work.
+CONNECTION_NAMES = frozenset({"mysql_conn_id", "postgres_conn_id", "sqlite_conn_id", "mssql_conn_id"})
 # Classes that another one does the work of, with other arguments.
 CLASS_ADVICE = {
     "MySqlOperator": "SQLExecuteQueryOperator",
