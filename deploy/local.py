@@ -10,7 +10,7 @@ from project import HOME, ROOT, LocalError, project_settings, read_env_file
 from rest import Api
 from running import run_dag
 
-from batch_serving.shared.command_line import Parser
+from batch_serving.shared.command_line import Parser, end_in_order
 
 # Also what the demo and the tests use.
 __all__ = ["HOME", "ROOT", "Api", "Instance", "LocalError", "free_ports", "project_settings", "read_env_file"]
@@ -66,7 +66,8 @@ def _up_say(text: str) -> None:
 def down() -> int:
     """Stop the project's Airflow, and the database of the examples."""
     instance = Instance(HOME, project_settings(lambda _: None))
-    print(f"down: stopping Airflow; a running task has {STOP_TIMEOUT_S} s to end", flush=True)
+    if instance.processes():
+        print(f"down: stopping Airflow; a running task has {STOP_TIMEOUT_S} s to end", flush=True)
     stopped = instance.stop()
     stopped = gallery.feature_store().stop() or stopped
     print("down: stopped" if stopped else "down: nothing was running")
@@ -96,6 +97,7 @@ def _parser() -> Parser:
 def main(arguments: list[str]) -> int:
     """Run one of the commands."""
     options = _parser().parse_args(arguments)
+    end_in_order()
     try:
         if options.command == "run":
             return run(options.dag_id, options.conf)

@@ -34,10 +34,18 @@ def main() -> int:
     wanted = wanted_extras(sys.argv[1:])
     if isinstance(wanted, str):
         return fail(wanted, 'name some of these: make setup EXTRAS="sql http"; for none: make setup EXTRAS=')
+    meant = sorted(set(os.environ.get("EXTRAS", "").replace(",", " ").split()))
+    if meant and not sys.argv[1:] and meant != wanted:
+        print(
+            'setup: EXTRAS of your shell is not used; to use it: make setup EXTRAS="' + " ".join(meant) + '"'
+        )
     state = fingerprint() + "\n" + " ".join(wanted) + "\n"
     if read_stamp() == state:
         return 0
-    named = "".join(" and the extra " + name for name in wanted)
+    named = "" if not wanted else " and the extras " + ", ".join(wanted)
+    gone = sorted(set(read_stamp().partition("\n")[2].split()) - set(wanted))
+    if gone:
+        print("setup: removing the extras " + ", ".join(gone), flush=True)
     print("setup: installing the packages of uv.lock" + named + " into .venv (20 s to 2 minutes)", flush=True)
     uv = find_uv()
     if uv is None or not install(uv, wanted):

@@ -58,6 +58,7 @@ from schemas.documents.texts import texts
 from schemas.problems import ERROR, Problem
 
 MAX_LEVELS = 5  # of misspelt keys in each other: a DAG's, its tasks', a callback's
+SUFFIXES = (".yaml", ".yml")
 FILE_NAME = re.compile(r"[^\s{}]+\.\w{1,5}")
 STATIC = (READING, KEYS, VALUES, KEYS_ARE_TEXT, *SAFETY, *CHECKS)
 
@@ -299,11 +300,19 @@ def _readable(paths: list[Path]) -> list[Document]:
 
 
 def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield (file, topmost folder whose defaults apply) for each file meant, each once."""
+    """Yield (file, topmost folder whose defaults apply) for each file meant, each once.
+
+    Raises FileNotFoundError for a path that is not there and a folder without YAML, ValueError for a file
+    that is not YAML by its name.
+    """
     seen: set[Path] = set()
     for path in paths:
         if path.is_dir():
             found = [*sorted(file for name in DEFAULTS_NAMES for file in path.rglob(name)), *find_files(path)]
+            if not found:
+                raise FileNotFoundError(f"no YAML file in {path}")
+        elif path.is_file() and path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path} is not a YAML file ({', '.join(SUFFIXES)})")
         elif path.exists():
             found = [path]
         else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import suggest
 from schemas.catalog.lookup import facts_of_task, find_definition, load_schema
 from schemas.checks.examples import BASH
@@ -149,9 +150,18 @@ def check_files(document: Document) -> Iterator[Problem]:
             continue
         near = suggest(found.text, _files_in(folders[:-1], found.text))
         message = f"{found.of} takes {found.text!r} for the name of a file, which does not exist"
-        shown = " and ".join(dict.fromkeys(display_name(folder) or "." for folder in folders))
-        hint = near.hint if near else f"put the file into {shown}, or name a folder in template_searchpath"
+        hint = near.hint if near else _where_to_put(document, found.text, folders)
         yield document.problem(NO_SUCH_FILE, found.path, message, hint, fix=fix_of(found.text, near))
+
+
+def _where_to_put(document: Document, name: str, folders: list[Path]) -> str:
+    """Return the places where the file is looked for: first the one beside the YAML."""
+    beside = document.path.parent
+    others = [folder for folder in folders if folder not in (beside.resolve(), PROJECT_ROOT)]
+    places = [f"beside the YAML ({display_name(beside / name)})"]
+    places += [f"into {display_name(folder)}" for folder in others]
+    places += ["into the project's folder"]
+    return f"put it {' or '.join(places)}, or name its folder in template_searchpath"
 
 
 def _files_in(folders: list[Path], name: str) -> list[str]:

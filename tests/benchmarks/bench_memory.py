@@ -199,7 +199,8 @@ def main() -> None:
     """Print the table."""
     logging.disable(logging.WARNING)
     from databases import PASSWORD, database
-    from ending import end_in_order
+
+    from batch_serving.shared.command_line import end_in_order
 
     end_in_order()
 

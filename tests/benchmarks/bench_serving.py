@@ -198,6 +198,9 @@ def swap(folder: Path, version: str) -> None:
 
 def main() -> None:
     """Train a model in a folder of its own, and measure."""
+    from batch_serving.shared.command_line import end_in_order
+
+    end_in_order()
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     with tempfile.TemporaryDirectory() as name:
         os.environ["BATCH_OUTPUT"] = f"{name}/output"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +218,35 @@ def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:
     assert not (clone / "output" / "demo" / "output").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(("deploy/demo.py",), signal.SIGHUP), (("deploy/local.py", "up"), signal.SIGTERM)],
+    ids=["closed terminal", "up"],
+)
+def test_a_command_that_is_ended_while_it_starts_leaves_nothing(
+    clone: Path, command: tuple[str, ...], number: int
+) -> None:
+    make(clone, "down")
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = subprocess.Popen(
+        [str(clone / ".venv" / "bin" / "python"), *command],
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "waiting for the API server" in line:
+            break
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert "waiting for" not in output
+    assert process.returncode == 130
+    for home in (clone / ".airflow", clone / ".airflow" / "demo"):
+        assert local.Instance(home, {}).processes() == []
+
+
 def test_setup_changes_nothing_that_is_installed(clone: Path) -> None:
     stamp = clone / ".venv" / ".installed"
     make(clone, "setup")
@@ -247,7 +277,9 @@ def test_extras_bring_providers_stay_and_go(clone: Path) -> None:
     assert "unknown key 'endpont' for HttpOperator" in make(clone, "check", check=False).stdout
     assert "installing" not in make(clone, "setup").stdout
 
-    make(clone, "setup", "EXTRAS=")
+    removed = make(clone, "setup", "EXTRAS=")
+    assert "setup: removing the extras http\n" in removed.stdout
+    assert "Deprecated" not in removed.stdout + removed.stderr
     assert not schema.exists()
     assert make(clone, "check", check=False).stdout == missing
     shown.unlink()
