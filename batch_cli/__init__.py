@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "explain a code, with a bad and a good example",
     "generate": "write the JSON Schema and docs/checker.md from what is installed",
     "models": "list, show, promote, roll back and prune the versions of a model",
+    "serve": "serve the champions over HTTP",
     "weather": "rebuild the weather's CSV files from the raw answers",
 }
 
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _new(rest)
     if command == "models":
         return _models(rest)
+    if command == "serve":
+        return _serve(rest)
     if command == "weather":
         return _weather(rest)
     return _schemas(command, rest)
@@ -67,6 +70,15 @@ def _models(arguments: list[str]) -> int:
 
     start_command()
     return run(arguments, prog="batch models")
+
+
+def _serve(arguments: list[str]) -> int:
+    from batch_serving.api.command import main as run
+    from batch_serving.shared.env import start_command
+    from callables.notifications import warn
+
+    start_command()
+    return run(arguments, prog="batch serve", send=warn)
 
 
 def _weather(arguments: list[str]) -> int:

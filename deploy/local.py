@@ -88,7 +88,7 @@ def _parser() -> Parser:
     starting.add_argument("--examples", metavar="NAMES", help="which examples are loaded from now on; 1: all")
     commands.add_parser("down", help="stop Airflow", example="make down")
     running = commands.add_parser("run", help="run a DAG now", example="make run DAG=hello_world")
-    running.add_argument("dag_id", help="the DAG")
+    running.add_argument("--dag", dest="dag_id", default="", metavar="DAG_ID", help="the DAG")
     running.add_argument("--conf", default="{}", metavar="JSON", help="what the run's form would give")
     return parser
 

@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,14 +77,13 @@ class MariaDb:
             encoding="utf-8",
         )
         if not (data / "mysql").is_dir():
-            data.mkdir(exist_ok=True)
-            self._run("mariadb-install-db", "--auth-root-authentication-method=normal", "--skip-test-db")
+            self._install()
         port = _free_port()
         options = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket={self._socket()}"]
         options += [f"--init-file={script}", f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve"]
         with self.log_file.open("ab") as log:
             server = subprocess.Popen(
-                [_program("mariadbd"), *self._common(), *options],
+                [_program("mariadbd"), *self._common(data), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -116,23 +117,30 @@ class MariaDb:
         except (OSError, ValueError, AttributeError):
             return {}
 
-    def _common(self) -> list[str]:
+    def _common(self, data: Path) -> list[str]:
         """Return the options of every program: nothing from the machine's own files, and who it runs as."""
         as_root = ["--user=root"] if os.geteuid() == 0 else []
-        return ["--no-defaults", f"--datadir={self.folder / 'data'}", *as_root]
+        return ["--no-defaults", f"--datadir={data}", *as_root]
 
     def _socket(self) -> str:
         """Return where the socket is: a short path, for a long one is refused (107 bytes)."""
         own = self.folder / "m.sock"
         return str(own) if len(os.fsencode(own)) < 100 else f"/tmp/m{os.getpid()}_{secrets.token_hex(4)}.sock"  # noqa: S108
 
-    def _run(self, name: str, *options: str) -> None:
-        with self.log_file.open("ab") as log:
-            ended = subprocess.run(
-                [_program(name), *self._common(), *options], stdout=log, stderr=log, check=False
-            )
+    def _install(self) -> None:
+        """Make the empty databases of a server that has never run."""
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        # The program is a shell script that a blank in the folder's path breaks: it gets another path.
+        with tempfile.TemporaryDirectory() as short, self.log_file.open("ab") as log:
+            link = Path(short) / "data"
+            link.symlink_to(data)
+            command = [_program("mariadb-install-db"), *self._common(link), *options]
+            ended = subprocess.run(command, stdout=log, stderr=log, check=False)
         if ended.returncode:
-            raise LocalError(f"{name} ended with exit code {ended.returncode}:\n{self._tail()}")
+            shutil.rmtree(data)
+            raise LocalError(f"{command[0]} ended with exit code {ended.returncode}:\n{self._tail()}")
 
     def _wait(self, server: subprocess.Popen[bytes], port: int) -> None:
         import pymysql

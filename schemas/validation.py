@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch_serving.shared.extras import with_one_command
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import did_you_mean
 from schemas.cache import Passed
+from schemas.catalog.existing import connection_types
 from schemas.catalog.imports import forget_failures
 from schemas.checks.across import Known, check_claims, check_known, check_taken
 from schemas.checks.build import check_build
+from schemas.checks.connections import check_connection_types
 from schemas.checks.ignores import apply_ignores
 from schemas.checks.keys import UNKNOWN_KEY, check_keys
 from schemas.checks.names import BECOMES_A_DAG, KEY_IS_NO_TEXT
@@ -106,8 +110,7 @@ def check_paths(
         except OSError as error:
             found.append(UNREADABLE.at_text(name, 1, 1, str(error.strerror), "make the file readable"))
         except Exception as error:  # one file that the checks cannot cope with hides no other
-            reason = f"it cannot be checked: {type(error).__name__}: {error}"
-            found.append(REFUSED.at_text(name, 1, 1, reason, "please report this as a bug of the checker"))
+            found.append(_not_checked(name, error))
     progress(len(files), len(files))
     passed.save()
     documents = [document.with_defaults(_readable(defaults)) for document, defaults in decoded]
@@ -117,20 +120,41 @@ def check_paths(
     elif any(path.is_dir() for path in paths):
         note(*zone_is_utc)
     found += _check_across(documents, information)
-    return sorted(set(found), key=Problem.order)
+    return sorted(set(_with_one_command(found)), key=Problem.order)
+
+
+def _not_checked(name: str, error: Exception) -> Problem:
+    reason = f"it cannot be checked: {type(error).__name__}: {error}"
+    return REFUSED.at_text(name, 1, 1, reason, "please report this as a bug of the checker")
+
+
+def _with_one_command(problems: list[Problem]) -> list[Problem]:
+    """Return the problems; each hint that adds an extra adds all that are missing: one command does it."""
+    hints = with_one_command(problem.hint for problem in problems)
+    pairs = zip(problems, hints, strict=True)
+    return [one if one.hint == hint else replace(one, hint=hint) for one, hint in pairs]
 
 
 def _check_across(documents: list[Document], information: bool) -> Iterator[Problem]:
     """Yield what the files name and no file of their folders has, and what two of them have."""
+    types = connection_types()
     known, others = Known(), _beside([document.path for document in documents])
     for document in [*documents, *_readable(others)]:
-        known.add(document)
+        try:
+            known.add(document)
+        except Exception as error:  # as below; what this file has is not known
+            known.complete = False
+            yield _not_checked(document.name, error)
     for document in documents:
         if document.is_defaults:
             continue
-        found = [*check_claims(document, known)]
-        if known.complete:
-            found += check_known(document, known, information=information)
+        try:
+            found = [*check_claims(document, known), *check_connection_types(document, types)]
+            if known.complete:
+                found += check_known(document, known, information=information)
+        except Exception as error:  # one file that the checks cannot cope with hides no other
+            yield _not_checked(document.name, error)
+            continue
         yield from apply_ignores(document, found, RULES)
 
 

@@ -57,6 +57,11 @@ SEVERAL_STATEMENTS = Rule(
     scope="task",
 )
 QUOTED_SQL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+# A trigger or a routine is one statement with its body, which has semicolons of its own.
+BODY = re.compile(
+    r"\bCREATE\b[^;]*?\b(?:TRIGGER|PROCEDURE|FUNCTION|EVENT)\b[^;]*?\bBEGIN\b.*?\bEND\s*(?=;\s*(?:CREATE\b|\Z)|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 # Airflow renders these with more names than a task's templates have, or they are texts for people.
 TEXTS_FOR_PEOPLE = frozenset(
     {"doc", "doc_md", "doc_json", "doc_rst", "doc_yaml", "map_index_template", "task_display_name"}
@@ -172,6 +177,7 @@ def check_statements(document: Document) -> Iterator[Problem]:
 def count_statements(sql: str) -> int:
     """Return how many statements a text has: parts between semicolons, outside of quotes and comments."""
     bare = QUOTED_SQL.sub(lambda match: "" if match[0].startswith(("--", "/*")) else "x", sql)
+    bare = BODY.sub("x", bare)
     return sum(1 for part in bare.split(";") if part.strip())
 
 
@@ -214,6 +220,8 @@ def is_rendered(task: dict[str, Any], key: str) -> bool | None:
         function = resolved(task.get("python_callable"))
         known = inspect.isfunction(function) and key in inspect.signature(function).parameters
         return True if known else None
+    if key not in _base() and {*fields} - {*facts_of_task(task).get("properties", {}), *_base()}:
+        return None  # the class makes a field of its other arguments, as sql is made of checks
     return False
 
 

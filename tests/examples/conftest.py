@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from buckets import new_bucket, s3_server
@@ -42,6 +45,28 @@ class Gallery(Running):
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sqlalchemy.text(sql))]
 
+    def texts(self, folder: str) -> list[str]:
+        """Return the text of each file that was written below a folder of the output."""
+        import boto3
+
+        settings = {name: value for name, value in self.instance.settings.items() if name.startswith("AWS_")}
+        bucket, _, prefix = self.instance.settings["BATCH_OUTPUT"].removeprefix("s3://").partition("/")
+        with mock.patch.dict(os.environ, settings):
+            client = boto3.client("s3")
+            found = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/{folder}/").get("Contents", [])
+            bodies = [client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in found]
+        return [body.decode() for body in bodies]
+
+
+STARTED = ExitStack()  # what the examples run in
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop it after the last test of this folder: the tests of other folders have an Airflow of their own."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        STARTED.close()
+
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
@@ -50,8 +75,8 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     project = copied(tmp_path_factory.mktemp("gallery"), *parts)
     (project / "dag_configs").mkdir()
     shutil.copy(ROOT / "dag_configs" / "defaults.yml", project / "dag_configs")
-    database = MariaDb(tmp_path_factory.mktemp("db"), "feature_store")
-    with ExitStack() as stack:
+    database = MariaDb(tmp_path_factory.mktemp("a database"), "feature_store")
+    with STARTED as stack:
         sign_in = stack.enter_context(s3_server())
         database.start()
         stack.callback(database.stop)
