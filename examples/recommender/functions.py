@@ -1,4 +1,4 @@
-"""The task functions of ``recommender.yaml``. Whatever they write is the same after a second try of a run."""
+"""The task functions of the pipeline. Whatever they write is the same after a second try of a run."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
 from databases import Database, database
+from kills import Forks
 from stores import together
 
 from batch_serving.shared.airflow import database_engine
@@ -23,6 +24,7 @@ from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import sha256
 from batch_serving.shared.paths import project_path
 from batch_serving.shared.reading import read_whole
+from batch_serving.shared.root import PROJECT_ROOT
 from examples.recommender import functions, serving, storage
 from examples.recommender.database import (
     FIGURES,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 DAY_S = 86_400
+KILLS = 12
 TASKS = [
     *("sample_interactions", "base_data", "model_input", "train"),
     *("name_score", "upload_model", "record_model", "remove_old"),
@@ -356,6 +359,56 @@ def test_a_query_that_gives_no_pairs_of_ids_is_an_error(engine: sa.Engine, sql: 
 def test_a_missing_file_of_a_run_names_the_task_to_clear() -> None:
     with pytest.raises(InvalidValueError, match="clear the task base_data of this run"):
         functions.model_input(run_id="run", **SPLIT)
+
+
+RUN = """
+import json, os
+import numpy, scipy.linalg, scipy.sparse, sqlalchemy, threadpoolctl, upath.implementations.local
+import airflow.providers.common.sql.hooks.sql
+from examples.recommender import comparison, database, functions, reading, serving, storage, training
+import test_recommender
+def run(place):
+    os.environ["BATCH_OUTPUT"] = place + "/output"
+    os.environ["AIRFLOW_CONN_FEATURE_STORE"] = json.dumps({"conn_type": "sqlite", "host": place + "/store.db"})
+    test_recommender.whole_run("run", hour=0, epochs=4)
+"""
+
+
+def left_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], list[tuple[Any, ...]]]:
+    """What a run has left: the files that are not a killed writer's, and the collection."""
+    store = json.dumps({"conn_type": "sqlite", "host": str(place / "store.db")})
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", store)
+    engine = database_engine("feature_store")
+    found = [(one.run_id, one.score, one.file, one.sha256) for one in records(engine)]
+    engine.dispose()
+    files = files_of(place / "output")
+    return {name: data for name, data in files.items() if not name.endswith(".tmp")}, found
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_any_moment_and_tried_again_leaves_what_a_clean_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [
+        PROJECT_ROOT / "tests" / "examples",
+        PROJECT_ROOT / "tests" / "support",
+        PROJECT_ROOT / "deploy",
+    ]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
+    places = [tmp_path / str(number) for number in range(KILLS + 1)]
+    killed = 0
+    with Forks(RUN) as forks:
+        for number, place in enumerate(places):
+            place.mkdir()
+            if number == 0:
+                seconds = forks.run(str(place))
+                continue
+            killed += forks.kill(str(place), seconds * (number - 0.5) / KILLS)
+            forks.run(str(place))
+    assert killed >= KILLS / 2
+    left = [left_in(place, monkeypatch) for place in places]
+    assert len(left[0][1]) == 1
+    assert all(each == left[0] for each in left)
 
 
 # The pipeline.
