@@ -66,6 +66,7 @@ class Followed:
         self._failed: _Failed | None = None
         self._stamp: Any = None
         self._announced: set[str] = set()
+        self._suspected: str | None = None  # what is wrong with the pointer, at the last look
 
     @property
     def name(self) -> str:
@@ -91,6 +92,7 @@ class Followed:
             self._serve_something()
             return self._note_broken(str(error), None)
         if wanted is None:
+            self._suspected = None
             if self.served is None:
                 self.trouble = None
                 return None
@@ -161,8 +163,11 @@ class Followed:
         if self.trouble is None or (self.trouble.version, self.trouble.text) != (version, text):
             self.trouble = Trouble(text, _now(), version, is_broken=True)
             log.error("%s: %s; %s", self.name, text, self._serving())
+        # A store that is being removed or restored has no pointer for a moment: two looks have to see it.
+        is_certain = version is not None or self._suspected == text
+        self._suspected = text
         key = version or text
-        if key in self._announced:
+        if key in self._announced or not is_certain:
             return
         self._announced.add(key)
         serving = self.served.reference.version if self.served else None
@@ -170,7 +175,7 @@ class Followed:
             self._announce(f"*{self.name}*: {text}; {self._serving()}")
 
     def _recovered(self) -> None:
-        self._failed = None
+        self._failed = self._suspected = None
         if self.trouble is not None:
             log.info("%s: in order again", self.name)
         self.trouble = None
