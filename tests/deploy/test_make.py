@@ -198,9 +198,9 @@ def test_examples_are_chosen_loaded_off_and_run(clone: Path) -> None:
     assert "there is no DAG 'hello_wrld'; did you mean 'hello_world'?" in near.stderr
 
     make(clone, "up", "EXAMPLES=")
-    wait_until(
-        lambda: not local.Api(instance_of(clone)).get("/dags?limit=100&tags=example")["dags"], "none", 60
-    )
+    api = local.Api(instance_of(clone))
+    # Airflow looks each 60 s for DAGs that have not been loaded for 50 s.
+    wait_until(lambda: not api.get("/dags?limit=100&tags=example")["dags"], "none", 150)
     make(clone, "down")
     assert store.process() is None
     make(clone, "up")
