@@ -38,7 +38,7 @@ def add_months(day: date, months: int) -> date:
 
 
 def months_between(start: date, end: date) -> list[date]:
-    """Return the first days of all months from that of ``start`` to that of ``end``; none if end is before."""
+    """Return the first day of each month from that of ``start`` to that of ``end``; none if end is before."""
     count = (end.year - start.year) * 12 + end.month - start.month + 1
     return [add_months(first_day_of_month(start), number) for number in range(count)]
 
