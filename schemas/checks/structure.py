@@ -73,9 +73,7 @@ def _operator_arguments(
         return
     for where in ((), ("partial",)):
         values = task.get(where[0]) if where else task
-        if not isinstance(values, dict):
-            continue  # no partial, or one of the wrong kind, which is reported
-        given = {key: value for key, value in values.items() if key in own["properties"]}
+        given = {key: value for key, value in values.items() if key in own["properties"]} if values else {}
         for violation in violations(_operator_validator(str(operator)), given):
             yield from _translate(document, violation, (*path, *where, *violation.path))
     if path in document.damaged:

@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import psutil
 import pytest
-from conftest import Trained
+from conftest import Running, Trained, wait_until
 from kma_faults import FAULTS
-from running_airflow import Running, wait_until
 from servers import KEY, kma_answer
 from trees import tree
 from werkzeug import Response

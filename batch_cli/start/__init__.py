@@ -1,1 +1,0 @@
-"""The task functions of one pipeline."""

@@ -1,1 +1,0 @@
-"""One small DAG for each building block of Airflow."""

@@ -1,1 +1,0 @@
-"""SQL files as tasks: model features of loan customers, from raw tables, with checks."""

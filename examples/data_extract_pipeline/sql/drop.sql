@@ -1,1 +1,0 @@
-DROP TABLE IF EXISTS data_extract_pipeline_features

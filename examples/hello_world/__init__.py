@@ -1,1 +1,0 @@
-"""A bash task and a Python task, every morning."""

@@ -1,1 +1,0 @@
-"""The date, a short sleep and a templated loop, with callbacks for success and failure."""

@@ -1,1 +1,0 @@
-"""Training and predicting from tables: numbers, images whose place stands in a table, and texts."""
