@@ -5,8 +5,12 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 RUN := .venv/bin/python
 # EXTRAS="sql http" installs these extras of pyproject.toml, EXTRAS= none; without it, those that are there stay.
 SETUP = $(if $(findstring command,$(origin EXTRAS)),--extras '$(EXTRAS)')
+# EXAMPLES="recommender hello_world" loads these examples too, EXAMPLES=1 all, EXAMPLES= none; kept as well.
+CHOICE = $(if $(findstring command,$(origin EXAMPLES)),--examples '$(EXAMPLES)')
+# An option of a command, if it was given to make itself; a shell may have a NAME of its own.
+OPTION = $(if $(findstring command,$(origin $(1))),--$(2)="$$$(1)")
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo check test lint graph bench
+.PHONY: help setup up down run user serve demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,11 +20,21 @@ setup: ## install the packages of uv.lock into .venv (the other commands call it
 	echo "  to do: install one (Debian: apt-get install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) deploy/setup.py $(SETUP)
 
-up: setup ## start Airflow on 127.0.0.1 in the background; prints the address and the login
-	@$(RUN) deploy/local.py up
+up: SETUP += $(if $(EXAMPLES),--with examples)
+up: setup ## start Airflow on 127.0.0.1 in the background; prints the address and the login; EXAMPLES=1: with all examples
+	@$(RUN) deploy/local.py up $(CHOICE)
 
 down: setup ## stop what `make up` started
 	@$(RUN) deploy/local.py down
+
+user: setup ## list who can log in; NAME=kim ROLE=viewer adds a user, NAME=kim DELETE=1 removes one
+	@$(RUN) deploy/users.py $(call OPTION,NAME,name) $(call OPTION,ROLE,role) $(call OPTION,DELETE,delete)
+
+run: setup ## run a DAG of that Airflow now and show its tasks: make run DAG=hello_world CONF='{"days": 3}'
+	@$(RUN) deploy/local.py run $(call OPTION,DAG,dag) $(call OPTION,CONF,conf)
+
+serve: setup ## serve the champions over HTTP on 127.0.0.1:8000, until Ctrl-C (docs/serving.md)
+	@exec .venv/bin/batch serve
 
 demo: setup ## run the four pipelines once, beside what is running, and show what they wrote
 	@$(RUN) deploy/demo.py
@@ -49,3 +63,4 @@ bench: setup ## measure speed, beside a comparable tool in the same run
 	@$(RUN) tests/benchmarks/bench_models.py
 	@$(RUN) tests/benchmarks/bench_drift.py
 	@$(RUN) tests/benchmarks/bench_memory.py
+	@$(RUN) tests/benchmarks/bench_serving.py

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from batch_serving.shared.command_line import Parser
 
 COMMANDS = {
+    "new": "make a pipeline of your own, from an example or from a small start",
     "check": "report every mistake in the given files and folders",
     "diff": "print what an edit changes in DAGs, tasks, edges and schedules",
     "graph": "print a Mermaid graph of a file",
     "explain": "explain a code, with a bad and a good example",
     "generate": "write the JSON Schema and docs/checker.md from what is installed",
     "models": "list, show, promote, roll back and prune the versions of a model",
+    "serve": "serve the champions over HTTP",
     "weather": "rebuild the weather's CSV files from the raw answers",
 }
 
@@ -27,8 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which is 2 for wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = _parser().parse_args(given[:1]).command, given[1:]
+    if command == "new":
+        return _new(rest)
     if command == "models":
         return _models(rest)
+    if command == "serve":
+        return _serve(rest)
     if command == "weather":
         return _weather(rest)
     return _schemas(command, rest)
@@ -46,6 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _new(arguments: list[str]) -> int:
+    from batch_cli.new import main as run
+
+    return run(arguments, prog="batch new")
+
+
 def _schemas(command: str, arguments: list[str]) -> int:
     from schemas.__main__ import main as run
 
@@ -58,6 +70,15 @@ def _models(arguments: list[str]) -> int:
 
     start_command()
     return run(arguments, prog="batch models")
+
+
+def _serve(arguments: list[str]) -> int:
+    from batch_serving.api.command import main as run
+    from batch_serving.shared.env import start_command
+    from callables.notifications import warn
+
+    start_command()
+    return run(arguments, prog="batch serve", send=warn)
 
 
 def _weather(arguments: list[str]) -> int:

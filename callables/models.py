@@ -25,6 +25,9 @@ from batch_serving.shared.suggestions import did_you_mean
 from batch_serving.shared.unreachable import UnreachableError
 from batch_serving.shared.wording import counted
 
+EXIT_CODES = "0 done, 1 with the reason, 2 wrong usage"
+MODEL = "the model's name: a folder of output/models"
+VERSION = "a version, as list prints it"
 HISTORY_COLUMNS = ("at", "verdict", "version", "reason")
 
 
@@ -71,33 +74,38 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = Parser(prog=prog, description=__doc__, example=f"{prog} list")
+    about = (
+        "List, show, promote, roll back and prune the versions of a model: the code that the DAGs run, too."
+    )
+    parser = Parser(prog=prog, description=about, example=f"{prog} list")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], Any], about: str) -> argparse.ArgumentParser:
         example = f"{prog} {name} {EXAMPLES[name]}"
         command: argparse.ArgumentParser = commands.add_parser(
-            name, help=about, description=about, example=example
+            name, help=about, description=about, example=example, exit_codes=EXIT_CODES
         )
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.set_defaults(run=run)
         return command
 
     command = add("list", _list, "list the models, or the versions of one model, newest first")
-    command.add_argument("model", nargs="?")
+    command.add_argument("model", nargs="?", help="whose versions are listed; all models if left out")
     command = add("show", _show, "print the record of a version, or of the champion")
-    command.add_argument("model")
-    command.add_argument("version", nargs="?")
-    add("history", _history, "print all verdicts, newest first").add_argument("model")
+    command.add_argument("model", help=MODEL)
+    command.add_argument("version", nargs="?", help=f"{VERSION}; the champion if left out")
+    add("history", _history, "print all verdicts, newest first").add_argument("model", help=MODEL)
     command = add("card", _card, "make the card (a page with pictures) of a version, or of the champion")
-    command.add_argument("model")
-    command.add_argument("version", nargs="?")
+    command.add_argument("model", help=MODEL)
+    command.add_argument("version", nargs="?", help=f"{VERSION}; the champion if left out")
     command = add("promote", _promote, "make a version the champion, whatever its score")
-    command.add_argument("model")
-    command.add_argument("version")
-    add("rollback", _roll_back, "make the previous champion the champion again").add_argument("model")
+    command.add_argument("model", help=MODEL)
+    command.add_argument("version", help=VERSION)
+    add("rollback", _roll_back, "make the previous champion the champion again").add_argument(
+        "model", help=MODEL
+    )
     command = add("prune", _prune, "remove old versions, but never the champion or the one before it")
-    command.add_argument("model")
+    command.add_argument("model", help=MODEL)
     command.add_argument("--keep", type=int, required=True, metavar="N", help="how many new versions stay")
     return parser
 

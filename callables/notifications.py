@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from batch_serving.notices import claims, reasons
 from batch_serving.notices.claims import Claim
 from batch_serving.notices.once import announces_once
+from batch_serving.shared.extras import hint_of_error
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -89,7 +90,8 @@ def _reason(error: Any, instance: Any) -> str:
     if type(error).__name__ == "AirflowTaskTimeout":
         return f"timed out after {instance.task.execution_timeout} (execution_timeout)"
     if isinstance(error, BaseException):
-        return f"{type(error).__name__}: {error}"
+        hint = hint_of_error(str(error))
+        return f"{type(error).__name__}: {error}" + (f"\n{hint}" if hint else "")
     return str(error or reasons.of_request() or reasons.UNKNOWN)
 
 

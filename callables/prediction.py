@@ -12,6 +12,7 @@ from batch_serving.registry.store import ModelStore
 from batch_serving.shared.airflow import skip
 from batch_serving.shared.checked_by import alone_with, checked_by, renamed, same_values_as
 from batch_serving.shared.paths import relative_to_project
+from batch_serving.shared.reading import exists
 from batch_serving.shared.run_context import parse_time, parse_zone, seed_of
 from callables.notifications import warn
 
@@ -142,6 +143,46 @@ def predict_rows(
         "out_of_range": predictor.out_of_range,
         "never_seen": predictor.never_seen,
     }
+
+
+@same_values_as(predict_rows, "model", "run_id", "run_after", "timezone")
+@checked_by(arguments.of_write)
+def write_to_table(
+    *,
+    model: str,
+    run_id: str,
+    run_after: str,
+    connection: str,
+    table: str,
+    timezone: str = "Asia/Seoul",
+) -> dict[str, Any]:
+    """Write what ``predict_rows`` has predicted in this run into a table of the Airflow ``connection``.
+
+    ``model``, ``run_id``, ``run_after`` and ``timezone`` are those of ``predict_rows``. The table is created
+    if it does not exist, with the columns of the file of predictions: ``row_id`` is its primary key, times
+    are UTC. All rows are written in one transaction. A row that was predicted again replaces the one of the
+    older run, by ``run_after``, in whatever order runs write. Returns the table and the number of rows.
+    Raises ValueError for a table that cannot take them, and if the run has no file of predictions.
+    """
+    from batch_serving.prediction.places import PredictionRun
+    from batch_serving.prediction.result_table import upsert_predictions
+    from batch_serving.prediction.run_files import written_rows
+    from batch_serving.shared.airflow import database_engine
+
+    moment = parse_time(run_after)
+    run = PredictionRun(model, run_id, moment, moment.astimezone(parse_zone(timezone)).date())
+    engine = database_engine(connection)
+    try:
+        rows = upsert_predictions(written_rows(run), table, engine)
+    finally:
+        engine.dispose()
+    if not rows and not exists(run.path):
+        raise ValueError(
+            f"there are no predictions of run {run_id!r} in {relative_to_project(run.path.parent)}: give "
+            "this task the model, run_id, run_after and timezone of predict_rows, or clear predict_rows"
+        )
+    log.info("wrote %d rows of %s into the table %s", rows, relative_to_project(run.current_path), table)
+    return {"table": table, "rows": rows}
 
 
 def _load_champion(store: ModelStore, slack: str) -> Loaded:

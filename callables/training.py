@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from batch_serving.ml import arguments
+from batch_serving.prediction.arguments import of_snapshot
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.checked_by import checked_by, renamed
@@ -13,6 +14,26 @@ from batch_serving.shared.paths import relative_to_project
 from batch_serving.shared.unreachable import UnreachableError
 
 log = logging.getLogger(__name__)
+
+
+@checked_by(of_snapshot)
+def take_snapshot(*, sql: str, connection: str, row_id: str, name: str, run_id: str) -> dict[str, Any]:
+    """Write the rows of a query through an Airflow ``connection`` into a CSV that training can read.
+
+    The file, ``output/snapshots/<name>/<run>.csv``, never changes once it is there, so that what was learnt
+    from it can be measured again: a second try of the run returns the same one, whatever the database has by
+    then. Returns its location, for ``dataset`` of the tasks after it, its SHA-256 and its size.
+    Raises ValueError if the query gives no rows, or lacks the column ``row_id``.
+    """
+    from batch_serving.prediction import snapshots
+    from batch_serving.prediction.row_source import RowSource
+    from batch_serving.shared.files import sha256
+
+    path = snapshots.snapshot_path(name, run_id)
+    data = snapshots.take(RowSource(None, sql, connection, row_id), path)
+    location = relative_to_project(path)
+    log.info("the snapshot is %s", location)
+    return {"dataset": location, "sha256": sha256(data), "bytes": len(data)}
 
 
 @checked_by(arguments.of_dataset)
@@ -24,14 +45,17 @@ def check_dataset(
     model: str | None = None,
     estimator: str | None = None,
     folds: int = 0,
+    column_kinds: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Check that a model can be trained on ``dataset``, before any time is spent on it.
 
     With ``estimator`` (a classifier) and ``folds``, each class needs a row for each fold; with ``model``, the
-    columns are compared with those that its champion was trained on. Returns the dataset's location and
+    columns are compared with those that its champion was trained on; ``column_kinds`` is that of
+    ``train_challenger``. Returns the dataset's location and
     SHA-256, numbers of rows and features, the number of target values, and warnings about what may be
     unintended. Raises FileNotFoundError, or ValueError with every problem by column and line.
     """
+    from batch_serving.ml.column_kinds import check_kinds
     from batch_serving.ml.dataset_checks import TargetNeeds
     from batch_serving.ml.dataset_warnings import warnings_of
     from batch_serving.ml.datasets import read_dataset
@@ -39,7 +63,8 @@ def check_dataset(
 
     needs = TargetNeeds(estimator, is_classifier(estimator), folds) if estimator else None
     data = read_dataset(dataset, target, row_id, needs)
-    found = list(warnings_of(data, _champion_features(model)))
+    check_kinds(column_kinds or {}, data.features)
+    found = list(warnings_of(data, _champion_features(model), column_kinds or {}))
     for text in found:
         log.warning("%s: %s", dataset, text)
     log.info("%s: %d rows, %d features", dataset, len(data.frame), len(data.features))
@@ -89,15 +114,18 @@ def train_challenger(
     seed: int | None = None,
     holdout_share: float = 0.2,
     holdout_seed: int = 0,
+    column_kinds: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Train ``estimator`` on the rows outside the holdout and save it as a new version of ``model``.
 
     ``n_candidates`` settings are drawn from ``search_space`` with ``seed``, or one made from ``run_id``, and
     compared by ``metric`` in ``folds``-fold cross-validation; the best is fitted on all training rows. No
     candidate is started after ``time_budget_s`` seconds. A candidate that fails is recorded, and affects no
-    other. ``run_after`` is an ISO 8601 time with an offset. A second call with the same arguments returns the
-    same version and trains nothing. Returns model, version, metrics on the holdout, chosen parameters and row
-    counts.
+    other. ``column_kinds`` names the columns that are more than a number or a category:
+    ``text``, free texts, are learnt from by their words (TF-IDF), and ``image``, paths of files below the
+    output folder, by their pixels. ``run_after`` is an ISO 8601 time with an
+    offset. A second call with the same arguments returns the same version and trains nothing. Returns model,
+    version, metrics on the holdout, chosen parameters and row counts.
     """
     from batch_serving.ml.settings import TrainingSettings
     from batch_serving.ml.training import make_version, summary_of
@@ -121,6 +149,7 @@ def train_challenger(
         seed=seed,
         holdout_share=holdout_share,
         holdout_seed=holdout_seed,
+        column_kinds=column_kinds,
     )
     return summary_of(make_version(settings))
 

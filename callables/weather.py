@@ -214,10 +214,21 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m callables
     from batch_serving.shared.command_line import Parser, run_command
 
     about = "rebuild the CSVs from the raw answers"
-    parser = Parser(prog=prog, description=__doc__, example=f"{prog} rebuild")
+    parser = Parser(prog=prog, description="Look after the weather's files.", example=f"{prog} rebuild")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("rebuild", help=about, description=about, example=f"{prog} rebuild")
-    command.add_argument("--districts", default="data/seoul_districts.csv", metavar="FILE")
+    command = commands.add_parser(
+        "rebuild",
+        help=about,
+        description=about,
+        example=f"{prog} rebuild",
+        exit_codes="0 done, 1 with the reason, 2 wrong usage",
+    )
+    command.add_argument(
+        "--districts",
+        default="data/seoul_districts.csv",
+        metavar="FILE",
+        help="a CSV of the districts; data/seoul_districts.csv if left out",
+    )
     command.add_argument("--database", default="", metavar="CONNECTION", help="write the rows there as well")
     options = parser.parse_args(arguments)
 

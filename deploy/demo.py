@@ -8,15 +8,15 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from local import HOME, ROOT, Api, Instance, LocalError, free_ports, project_settings
+
+from batch_serving.shared.command_line import end_in_order
 
 DEMO_HOME = HOME / "demo"
 OUTPUT = ROOT / "output" / "demo"
@@ -33,7 +33,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Run the demo; 0 only if every run of every pipeline succeeded."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_in_order()
     try:
         # Without connections: a demo sends nothing to Slack and does not use up KMA's quota.
         own = {name: value for name, value in project_settings(say).items() if "_CONN_" not in name}
@@ -65,10 +65,6 @@ def main() -> int:
         instance.stop()
     show_output()
     return 0 if succeeded else 1
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def run_pipelines(api: Api) -> bool:

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from processes import identity, processes_of, start_guard
 from project import ROOT, LocalError, Say
 from rest import Api, new_session
+from users import Users
 
 START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 30
@@ -74,6 +75,10 @@ class Instance:
         return self.home / "airflow.log"
 
     @property
+    def _users(self) -> Users:
+        return Users(self.home, self.settings)
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment of every process of this instance."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
@@ -82,6 +87,12 @@ class Instance:
         return {
             **inherited,
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "deploy" / "plugins"),
+            # Connections without a secret: this machine's disk, for a FileSensor whose YAML names no other,
+            # and this Airflow, for tasks that ask their own.
+            "AIRFLOW_CONN_FS_DEFAULT": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
+            "AIRFLOW_CONN_AIRFLOW_API": json.dumps(
+                {"conn_type": "http", "host": self.settings["AIRFLOW__API__HOST"], "port": self.port}
+            ),
             **self.settings,
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
@@ -110,6 +121,13 @@ class Instance:
         leader = self._leader()
         return list(processes_of(leader.pid, leader.identity)) if leader else []
 
+    def has(self, settings: Mapping[str, str]) -> bool:
+        """Return whether the running processes were started with these settings."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                return settings.items() <= process.environ().items()
+        return False
+
     def _leader(self) -> Leader | None:
         try:
             saved = json.loads((self.home / "running.json").read_text(encoding="utf-8"))
@@ -129,6 +147,7 @@ class Instance:
             migration = self.airflow("db", "migrate")
             if migration.returncode:
                 raise LocalError(f"the database could not be prepared:\n{_tail(migration.stderr)}")
+            self._users.make_passwords()
             self.say(f"starting Airflow; its output goes to {relative(self.log_file)}")
             self._spawn()
         try:
@@ -226,9 +245,8 @@ class Instance:
         return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""
 
     def password(self) -> str:
-        """Return the password of the user ``admin``, which Airflow made at the first start."""
-        file = self.home / "simple_auth_manager_passwords.json.generated"
-        passwords = json.loads(file.read_text(encoding="utf-8"))
+        """Return the password of the user ``admin``, which was made at the first start."""
+        passwords = json.loads(self._users.passwords_file.read_text(encoding="utf-8"))
         if "admin" not in passwords:
             raise LocalError("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS has no user admin; add admin:admin")
         return str(passwords["admin"])

@@ -45,8 +45,13 @@ class Api:
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        for _ in range(DATABASE_TRIES):
-            answer = self._session.request(method, self._base + path, timeout=30, **arguments)
+        for left in reversed(range(DATABASE_TRIES)):
+            try:
+                answer = self._session.request(method, self._base + path, timeout=30, **arguments)
+            except requests.ReadTimeout:
+                if method != "GET" or not left:  # another call may have done what it should
+                    raise
+                continue
             # SQLite takes one writer at a time: a call that found the database locked has changed nothing.
             if answer.status_code != 500 or "Database error" not in answer.text:
                 break

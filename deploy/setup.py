@@ -3,7 +3,7 @@
 ``make setup`` runs it. It is written for any Python 3, so that an old one gets a clear message.
 
 ``--extras "sql http"`` installs these extras of pyproject.toml and removes all others, ``--all-extras``
-installs all of them, and without an option those that are installed stay.
+installs all of them, and without an option those that are installed stay. ``--with NAME`` adds one to them.
 """
 
 import hashlib
@@ -34,10 +34,18 @@ def main() -> int:
     wanted = wanted_extras(sys.argv[1:])
     if isinstance(wanted, str):
         return fail(wanted, 'name some of these: make setup EXTRAS="sql http"; for none: make setup EXTRAS=')
+    meant = sorted(set(os.environ.get("EXTRAS", "").replace(",", " ").split()))
+    if meant and not sys.argv[1:] and meant != wanted:
+        print(
+            'setup: EXTRAS of your shell is not used; to use it: make setup EXTRAS="' + " ".join(meant) + '"'
+        )
     state = fingerprint() + "\n" + " ".join(wanted) + "\n"
     if read_stamp() == state:
         return 0
-    named = "".join(" and the extra " + name for name in wanted)
+    named = "" if not wanted else " and the extras " + ", ".join(wanted)
+    gone = sorted(set(read_stamp().partition("\n")[2].split()) - set(wanted))
+    if gone:
+        print("setup: removing the extras " + ", ".join(gone), flush=True)
     print("setup: installing the packages of uv.lock" + named + " into .venv (20 s to 2 minutes)", flush=True)
     uv = find_uv()
     if uv is None or not install(uv, wanted):
@@ -57,6 +65,9 @@ def wanted_extras(arguments):  # type: ignore[no-untyped-def] # an old Python mu
 
     with (ROOT / "pyproject.toml").open("rb") as file:
         known = sorted(tomllib.load(file)["project"].get("optional-dependencies", {}))
+    if arguments[-2:-1] == ["--with"] and arguments[-1] in known:
+        others = wanted_extras(arguments[:-2])
+        return others if isinstance(others, str) else sorted({*others, arguments[-1]})
     if arguments == ["--all-extras"]:
         return known
     if not arguments:

@@ -20,7 +20,7 @@ import watchfiles
 
 from schemas.cache import pass_file
 
-FOLDERS = ("dag_configs", "callables", "batch_serving", "schemas")
+FOLDERS = ("dag_configs", "callables", "batch_serving", "examples", "schemas")
 SUFFIXES = (".yaml", ".yml", ".py", ".json", "")  # the last is that of a folder
 STEP_MS = 100  # changes with less time between them are one change: an editor saves in several steps
 TICK_MS = 1000

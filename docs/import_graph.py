@@ -13,7 +13,7 @@ from pathlib import Path
 import grimp
 
 PAGE = Path(__file__).resolve().parent / "architecture.md"
-PACKAGES = ("batch_cli", "batch_serving", "callables", "dags", "deploy", "schemas")
+PACKAGES = ("batch_cli", "batch_serving", "callables", "dags", "deploy", "examples", "schemas")
 PLANS = ("packages", "batch_serving", "schemas")
 Arrows = dict[str, set[str]]  # part → the parts that it imports
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from batch_serving.shared.command_line import Parser, is_colourful, run_command
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import did_you_mean
+from schemas.catalog.providers import MISSING_PROVIDER
 
 if TYPE_CHECKING:
     from schemas.problems import Problem
@@ -26,7 +27,13 @@ EXAMPLES = {  # what follows each command
     "explain": "DAG112",
     "graph": "dag_configs/train_model.yaml",
 }
+EXIT_CODES = {
+    "check": "0 no errors (warnings are none), 1 errors found, 2 wrong usage or a path that cannot be read",
+    "diff": "0 no change, 1 something changes, 2 wrong usage or a path that cannot be read",
+}
+OTHERWISE = "0 done, 2 wrong usage or a path that cannot be read"
 DEFAULT_PATH = PROJECT_ROOT / "dag_configs"
+EXAMPLES_PATH = PROJECT_ROOT / "examples"
 
 
 def main(arguments: list[str] | None = None, *, prog: str = "python -m schemas") -> int:
@@ -37,13 +44,14 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m schemas")
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = Parser(prog=prog, description=__doc__, example=f"{prog} check dag_configs")
+    about = "Check, correct, compare and draw DAG files, and explain what is found."
+    parser = Parser(prog=prog, description=about, example=f"{prog} check dag_configs")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
         example = f"{prog} {name} {EXAMPLES.get(name, '')}".strip()
         command: argparse.ArgumentParser = commands.add_parser(
-            name, help=about, description=about, example=example
+            name, help=about, description=about, example=example, exit_codes=EXIT_CODES.get(name, OTHERWISE)
         )
         command.set_defaults(run=run)
         return command
@@ -54,11 +62,15 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     difference.add_argument(
         "new", nargs="?", default=str(DEFAULT_PATH), help="the same; dag_configs/ if left out"
     )
-    add("graph", run_graph, "print a Mermaid graph of a file").add_argument("file", type=Path)
+    drawing = add("graph", run_graph, "print a Mermaid graph of a file")
+    drawing.add_argument("file", type=Path, help="one YAML file")
     explaining = add("explain", run_explain, "explain a code, with a bad and a good example; all if left out")
-    explaining.add_argument("code", nargs="?", metavar="CODE", help="such as DAG103")
-    for name in ("schema", "generate"):
-        schema = add(name, run_schema, "write the JSON Schema and docs/checker.md from what is installed")
+    explaining.add_argument(
+        "code", nargs="?", metavar="CODE", help="such as DAG103, or the beginning of several: DAG20"
+    )
+    about = "write the JSON Schema and docs/checker.md from what is installed"
+    for name, text in (("generate", about), ("schema", "another name of generate")):
+        schema = add(name, run_schema, text)
         schema.add_argument(
             "--installed",
             type=Path,
@@ -69,8 +81,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _check_options(check: argparse.ArgumentParser) -> None:
-    check.add_argument("paths", nargs="*", type=Path, default=[DEFAULT_PATH], metavar="PATH")
-    check.add_argument("--format", choices=FORMATS, default="text")
+    about = "files and folders; dag_configs/ and examples/ if left out"
+    check.add_argument("paths", nargs="*", type=Path, default=_default_paths(), metavar="PATH", help=about)
+    check.add_argument("--format", choices=FORMATS, default="text", help="text if left out")
     check.add_argument("--fix", action="store_true", help="correct what has one safe correction")
     check.add_argument("--dry-run", action="store_true", help="with --fix: only print the corrections")
     check.add_argument(
@@ -91,9 +104,7 @@ def _check_options(check: argparse.ArgumentParser) -> None:
 
 def run_check(options: argparse.Namespace) -> int:
     """Print the problems of the paths and return the exit code."""
-    # Importing Airflow makes a home and writes its log to the screen: into the project's, and errors alone.
-    os.environ.setdefault("AIRFLOW_HOME", str(PROJECT_ROOT / ".airflow"))
-    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    _quiet_airflow()
     from schemas.fixing import fix_paths
     from schemas.reports.selection import Selection
     from schemas.validation import check_paths
@@ -102,13 +113,14 @@ def run_check(options: argparse.Namespace) -> int:
         print("--dry-run goes with --fix", file=sys.stderr)
         return 2
     try:
-        selection = Selection.of(",".join(options.select), ",".join(options.ignore))
+        paths = _with_yaml(options.paths)
+        selection = Selection.of(_listed(options.select, "--select"), _listed(options.ignore, "--ignore"))
         build = not options.no_build
         if options.fix:
-            for difference in fix_paths(options.paths, selection, build=build, dry_run=options.dry_run):
+            for difference in fix_paths(paths, selection, build=build, dry_run=options.dry_run):
                 print(difference, file=sys.stderr if options.format != "text" else sys.stdout)
         found = check_paths(
-            options.paths,
+            paths,
             build=build,
             information=options.information,
             progress=_show_progress,
@@ -117,9 +129,57 @@ def run_check(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    found = selection.filter(found)
+    found = _without_missing_extras(selection.filter(found), options.paths)
     _print_problems(found, options.format)
     return 1 if any(problem.severity == "error" for problem in found) else 0
+
+
+def _quiet_airflow() -> None:
+    """Let Airflow use the project's home when it is imported, and write errors alone to the screen."""
+    os.environ.setdefault("AIRFLOW_HOME", str(PROJECT_ROOT / ".airflow"))
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+
+
+def _with_yaml(paths: list[Path]) -> list[Path]:
+    """Return the paths; where none was given, without folders in which there is no YAML yet."""
+    if paths != _default_paths():
+        return paths
+    from schemas.documents.reading import find_files
+
+    kept = [path for path in paths if not path.is_dir() or find_files(path)]
+    if not kept:
+        print(f"no YAML file in {', '.join(path.name for path in paths)}", file=sys.stderr)
+    return kept
+
+
+def _listed(given: list[str], option: str) -> str:
+    """Return the codes of an option that may be given several times; ValueError for one without a code."""
+    if any(not text.strip(" ,") for text in given):
+        raise ValueError(f"{option} needs codes, such as {option} DAG1,DAG203")
+    return ",".join(given)
+
+
+def _without_missing_extras(problems: list[Problem], paths: list[Path]) -> list[Problem]:
+    """Leave out that an example needs an extra, unless the example was asked for; say so instead.
+
+    Nothing needs the examples, and so nothing has to be installed for them.
+    """
+    if paths != _default_paths():
+        return problems
+    folder = EXAMPLES_PATH.name
+    needed = [
+        problem
+        for problem in problems
+        if problem.file.startswith(f"{folder}/") and problem.hint.startswith(MISSING_PROVIDER)
+    ]
+    for name in sorted({problem.file for problem in needed}):
+        text = f"{name} needs providers that are not installed, and was checked in part"
+        print(f"{text}; make up EXAMPLES={name.split('/')[1]} installs them", file=sys.stderr)
+    return [problem for problem in problems if problem not in needed]
+
+
+def _default_paths() -> list[Path]:
+    return [path for path in (DEFAULT_PATH, EXAMPLES_PATH) if path.is_dir()] or [DEFAULT_PATH]
 
 
 def _show_progress(done: int, files: int) -> None:
@@ -166,13 +226,23 @@ def run_graph(options: argparse.Namespace) -> int:
     """Print the Mermaid graph of one file."""
     from schemas.documents.reading import DocumentError
     from schemas.reports.mermaid import mermaid, readable
+    from schemas.validation import expand
 
     try:
-        print(mermaid(readable(options.file)))
-    except DocumentError as error:
+        if options.file.is_dir():
+            raise ValueError(f"{options.file} is a folder; name one file{_example_in(options.file)}")
+        graphs = [mermaid(readable(path)) for path, _ in expand([options.file])]
+    except (DocumentError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    print("\n".join(graphs))
     return 0
+
+
+def _example_in(folder: Path) -> str:
+    from schemas.documents.reading import find_files
+
+    return "".join(f", such as {path}" for path in find_files(folder)[:1])
 
 
 def run_explain(options: argparse.Namespace) -> int:
@@ -185,6 +255,9 @@ def run_explain(options: argparse.Namespace) -> int:
         return 0
     code = options.code.upper()
     if code not in RULES:
+        if found := [name for name in RULES if name.startswith(code)]:
+            print("\n".join(f"{name}  {RULES[name].title}" for name in found))
+            return 0
         hint = did_you_mean(code, RULES) or "`explain` without a code lists all of them"
         print(f"there is no code {options.code!r}; {hint}", file=sys.stderr)
         return 2
@@ -194,6 +267,7 @@ def run_explain(options: argparse.Namespace) -> int:
 
 def run_schema(options: argparse.Namespace) -> int:
     """Write the schema file and the page of rules again, or a schema for an editor."""
+    _quiet_airflow()
     from schemas.catalog.generate import schema_text
     from schemas.catalog.lookup import SCHEMA_FILE
     from schemas.catalog.providers import installed_providers

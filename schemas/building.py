@@ -163,8 +163,6 @@ def _convert_arguments(task: dict[str, Any]) -> None:
             given[name] = resolve(value)
         elif arguments[name] == "timedelta" and isinstance(value, int | float):
             given[name] = timedelta(seconds=value)
-        if name == "execution_delta" and isinstance(given[name], timedelta):
-            given[name] = f"{given[name].total_seconds():.0f} seconds"  # dag-factory reads a text here
 
 
 def _values_at_fault(value: Any, path: KeyPath) -> Iterator[Fault]:

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from batch_serving.shared.root import PROJECT_ROOT
+from batch_serving.shared.root import PROJECT_ROOT, airflow_home
 
 # The checks themselves, what is allowed, what is installed, and the functions that YAML names.
-FOLDERS = ("schemas", "callables", "batch_serving")
+FOLDERS = ("schemas", "callables", "batch_serving", "examples")
 FILES = ("pyproject.toml", "uv.lock")
 HEADER = "header"  # the key of the first entry
 DATE = "__date__"
@@ -109,11 +109,6 @@ class Passed:
             temporary.touch(mode=0o600, exist_ok=False)
             temporary.write_bytes(content)
             temporary.replace(self._file)
-
-
-def airflow_home() -> Path:
-    """Return the folder where Airflow keeps its state."""
-    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
 
 
 def pass_file() -> Path:

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache, reduce
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -55,6 +56,11 @@ def import_dag_factory() -> tuple[Any, Any]:
     builder.own_set_dependencies = builder.set_dependencies
     builder.set_dependencies = staticmethod(_set_dependencies)
     builder._handle_http_sensor = staticmethod(_json_body)
+    read_delta = dagbuilder.utils.get_time_delta
+    # It reads texts only, which have no sign and no fraction: a timedelta stays what it is.
+    dagbuilder.utils.get_time_delta = lambda given: (
+        given if isinstance(given, timedelta) else read_delta(given)
+    )
     return builder, cast_with_type
 
 

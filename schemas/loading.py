@@ -17,23 +17,34 @@ from batch_serving.shared.mysql_client import use_pymysql
 from schemas.airflow_internals import BrokenConfig
 from schemas.building import build_dags
 from schemas.cache import Passed, note_pass
+from schemas.documents.examples import chosen_examples
 from schemas.documents.reading import Document, DocumentError, find_defaults
 from schemas.documents.rules import REFUSED
 from schemas.ownership import Ownership, Source
 from schemas.problems import ERROR, Problem
 
 
-def load_dags(folder: Path, namespace: dict[str, Any]) -> None:
+def load_dags(folder: Path, namespace: dict[str, Any], examples: Path | None = None) -> None:
     """Put the DAGs of all YAML files below ``folder`` into ``namespace``, a module's ``globals()``.
 
-    Never raises. When a task runs, only the file that holds its DAG is loaded.
+    Those of the chosen folders of ``examples``, too (``schemas.documents.examples``); of two DAGs with one
+    dag_id that of ``folder`` counts. Never raises. When a task runs, only the file of its DAG is loaded.
     """
     use_pymysql()  # each process that runs a task loads its DAG first
     wanted = get_parsing_context().dag_id
-    loader = Loader(folder)
     with _no_garbage_collection():
-        for loaded in loader.load_all() if wanted is None else loader.load_one(wanted):
-            namespace.update({dag.dag_id: dag for dag in loaded.as_dags()})
+        for loader in _loaders(folder, examples):
+            found = loader.load_all() if wanted is None else loader.load_one(wanted)
+            for dag in (dag for loaded in found for dag in loaded.as_dags()):
+                namespace.setdefault(dag.dag_id, dag)
+            if wanted is not None and found:
+                return
+
+
+def _loaders(folder: Path, examples: Path | None) -> Iterator[Loader]:
+    yield Loader(folder)
+    if examples is not None and (chosen := chosen_examples(examples)):
+        yield Loader(examples, chosen, "examples")
 
 
 @contextmanager
@@ -72,17 +83,17 @@ class Loaded(NamedTuple):
 
 
 class Loader:
-    """Loads the files of one folder; what passed the checks before is only built.
+    """Loads the files of one folder, or of some folders in it; what passed the checks before is only built.
 
     A file passed in one form: with its text, the texts of its defaults files, and everything that the checks
     look at. If one of these has changed, the file is checked again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Read what passed before."""
+    def __init__(self, folder: Path, only: Sequence[Path] = (), purpose: str = "loaded") -> None:
+        """Read what passed before, kept for this purpose. ``only``: the folders in it that are loaded."""
         self._folder = folder
-        self._passed = Passed("loaded")
-        self._ownership = Ownership(folder, self._passed.places, self._dag_ids_in)
+        self._passed = Passed(purpose)
+        self._ownership = Ownership(only or [folder], self._passed.places, self._dag_ids_in)
         self._defaults: dict[Path, list[Source]] = {}  # of each folder
 
     def load_all(self) -> list[Loaded]:

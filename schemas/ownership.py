@@ -72,16 +72,19 @@ class Source:
 
 
 class Ownership:
-    """Which file of a folder each dag_id belongs to."""
+    """Which file of some folders each dag_id belongs to."""
 
     def __init__(
-        self, folder: Path, places: Mapping[str, str], dag_ids_in: Callable[[Source], Collection[str]]
+        self,
+        folders: Collection[Path],
+        places: Mapping[str, str],
+        dag_ids_in: Callable[[Source], Collection[str]],
     ) -> None:
         """Take the file of each dag_id at the last pass over all files.
 
         ``dag_ids_in`` returns the dag_ids of a file; DocumentError if it cannot be parsed.
         """
-        self._folder = folder
+        self._folders = folders
         self._places = places
         self._dag_ids_in = dag_ids_in
         self.owners: dict[str, Path] = {}
@@ -89,7 +92,7 @@ class Ownership:
     @cached_property
     def files(self) -> list[str]:
         """All files, sorted by path."""
-        return list_files(self._folder)
+        return [file for folder in self._folders for file in list_files(folder)]
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -125,7 +128,7 @@ class Ownership:
     def _preferred(self, dag_id: str) -> Iterator[str]:
         """Yield the files that come before all others: where the DAG was, and those named after it."""
         place = self._places.get(dag_id)
-        if place and Path(place).is_relative_to(self._folder):
+        if place and any(Path(place).is_relative_to(folder) for folder in self._folders):
             yield place
         yield from self._by_name.get(dag_id, ())
 

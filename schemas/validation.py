@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch_serving.shared.extras import with_one_command
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import did_you_mean
 from schemas.cache import Passed
+from schemas.catalog.existing import connection_types
 from schemas.catalog.imports import forget_failures
 from schemas.checks.across import Known, check_claims, check_known, check_taken
 from schemas.checks.build import check_build
+from schemas.checks.connections import check_connection_types
 from schemas.checks.ignores import apply_ignores
 from schemas.checks.keys import UNKNOWN_KEY, check_keys
 from schemas.checks.names import BECOMES_A_DAG, KEY_IS_NO_TEXT
@@ -54,6 +58,7 @@ from schemas.documents.texts import texts
 from schemas.problems import ERROR, Problem
 
 MAX_LEVELS = 5  # of misspelt keys in each other: a DAG's, its tasks', a callback's
+SUFFIXES = (".yaml", ".yml")
 FILE_NAME = re.compile(r"[^\s{}]+\.\w{1,5}")
 STATIC = (READING, KEYS, VALUES, KEYS_ARE_TEXT, *SAFETY, *CHECKS)
 
@@ -106,8 +111,7 @@ def check_paths(
         except OSError as error:
             found.append(UNREADABLE.at_text(name, 1, 1, str(error.strerror), "make the file readable"))
         except Exception as error:  # one file that the checks cannot cope with hides no other
-            reason = f"it cannot be checked: {type(error).__name__}: {error}"
-            found.append(REFUSED.at_text(name, 1, 1, reason, "please report this as a bug of the checker"))
+            found.append(_not_checked(name, error))
     progress(len(files), len(files))
     passed.save()
     documents = [document.with_defaults(_readable(defaults)) for document, defaults in decoded]
@@ -117,20 +121,41 @@ def check_paths(
     elif any(path.is_dir() for path in paths):
         note(*zone_is_utc)
     found += _check_across(documents, information)
-    return sorted(set(found), key=Problem.order)
+    return sorted(set(_with_one_command(found)), key=Problem.order)
+
+
+def _not_checked(name: str, error: Exception) -> Problem:
+    reason = f"it cannot be checked: {type(error).__name__}: {error}"
+    return REFUSED.at_text(name, 1, 1, reason, "please report this as a bug of the checker")
+
+
+def _with_one_command(problems: list[Problem]) -> list[Problem]:
+    """Return the problems; each hint that adds an extra adds all that are missing: one command does it."""
+    hints = with_one_command(problem.hint for problem in problems)
+    pairs = zip(problems, hints, strict=True)
+    return [one if one.hint == hint else replace(one, hint=hint) for one, hint in pairs]
 
 
 def _check_across(documents: list[Document], information: bool) -> Iterator[Problem]:
     """Yield what the files name and no file of their folders has, and what two of them have."""
+    types = connection_types()
     known, others = Known(), _beside([document.path for document in documents])
     for document in [*documents, *_readable(others)]:
-        known.add(document)
+        try:
+            known.add(document)
+        except Exception as error:  # as below; what this file has is not known
+            known.complete = False
+            yield _not_checked(document.name, error)
     for document in documents:
         if document.is_defaults:
             continue
-        found = [*check_claims(document, known)]
-        if known.complete:
-            found += check_known(document, known, information=information)
+        try:
+            found = [*check_claims(document, known), *check_connection_types(document, types)]
+            if known.complete:
+                found += check_known(document, known, information=information)
+        except Exception as error:  # one file that the checks cannot cope with hides no other
+            yield _not_checked(document.name, error)
+            continue
         yield from apply_ignores(document, found, RULES)
 
 
@@ -275,11 +300,19 @@ def _readable(paths: list[Path]) -> list[Document]:
 
 
 def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield (file, topmost folder whose defaults apply) for each file meant, each once."""
+    """Yield (file, topmost folder whose defaults apply) for each file meant, each once.
+
+    Raises FileNotFoundError for a path that is not there and a folder without YAML, ValueError for a file
+    that is not YAML by its name.
+    """
     seen: set[Path] = set()
     for path in paths:
         if path.is_dir():
             found = [*sorted(file for name in DEFAULTS_NAMES for file in path.rglob(name)), *find_files(path)]
+            if not found:
+                raise FileNotFoundError(f"no YAML file in {path}")
+        elif path.is_file() and path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path} is not a YAML file ({', '.join(SUFFIXES)})")
         elif path.exists():
             found = [path]
         else:
@@ -298,5 +331,7 @@ def _names_beside(path: Path) -> list[str]:
 
 
 def _root(path: Path) -> Path | None:
-    """Return the ``dag_configs`` folder that ``path`` is in: a file is checked as the loader would."""
-    return next((folder for folder in path.parents if folder.name == "dag_configs"), None)
+    """Return the folder ``dag_configs`` or ``examples`` that ``path`` is in: it is checked as loaded."""
+    folders = [folder for folder in path.parents if folder.name == "dag_configs"]
+    folders += [folder for folder in path.parents if folder == PROJECT_ROOT / "examples"]
+    return folders[0] if folders else None

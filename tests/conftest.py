@@ -14,9 +14,9 @@ from pathlib import Path
 import programs
 import pytest
 from buckets import new_bucket, s3_server
-from ending import end_in_order
 from pytest_httpserver import HTTPServer
 
+from batch_serving.shared.command_line import end_in_order
 from schemas.catalog.providers import extras, installed_providers
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 def of_dataset(given: Given) -> Iterator[BadValue]:
     """Check the arguments of check_dataset: the file and its columns, the names of model and estimator."""
+    from batch_serving.ml.column_kinds import check_kind
     from batch_serving.ml.estimators import resolve
 
     given = known_values(given)
     yield from model_problems(given)
     if path := given.get("estimator"):
         yield from bad_values(("estimator",), resolve, path, "estimator")
+    for name, kind in (given.get("column_kinds") or {}).items():
+        yield from bad_values(("column_kinds", name), check_kind, kind)
     yield from column_problems(given, ("target", "row_id"))
 
 

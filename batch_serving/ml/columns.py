@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batch_serving.shared.wording import SHOWN
 
@@ -19,8 +19,8 @@ def is_number(dtype: str) -> bool:
     return dtype.startswith(("int", "uint", "float", "bool", "Int", "Float"))
 
 
-def out_of_range(column: pd.Series, low: float, high: float) -> pd.Series:
-    """Return, row by row, whether a value is beyond the training range, with some slack."""
+def out_of_range(column: Any, low: float, high: float) -> Any:
+    """Return whether a number, or each of a column, is beyond the training range, with some slack."""
     slack = RANGE_SLACK * (high - low)
     return (column < low - slack) | (column > high + slack)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.ml.columns import is_number, lines_of, out_of_range
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from batch_serving.ml.dataset import Dataset
 
 
-def warnings_of(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterator[str]:
+def warnings_of(
+    dataset: Dataset, known: list[dict[str, Any]] | None, own_kind: Collection[str] = ()
+) -> Iterator[str]:
     """Yield what may be unintended, with columns and lines.
 
     ``known`` are the features in the champion's record, with dtype and range; None if there is no champion.
+    Columns with a kind of their own, such as free texts, may have a value of their own in each row.
     """
     features = dataset.frame[dataset.features]
     if padded := _padded_codes(dataset):
@@ -43,7 +46,7 @@ def warnings_of(dataset: Dataset, known: list[dict[str, Any]] | None) -> Iterato
     if repeats:
         shown = [f"{name!r} repeats {earlier!r}" for name, earlier in repeats.items()]
         yield f"columns with the same values: {shortened(shown)}"
-    names = [str(name) for name in varied if name not in repeats]
+    names = [str(name) for name in varied if name not in repeats and name not in own_kind]
     yield from _unintended(dataset, names)
     if known is not None:
         yield from _champion_differences(features, known)

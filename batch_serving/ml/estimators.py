@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batch_serving.ml.one_hot import one_hot_encoder
+from batch_serving.ml.column_kinds import ColumnKinds, check_kinds, transformer_of
+from batch_serving.ml.one_hot import one_hot_encoder, takes_sparse
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.suggestions import did_you_mean
 
@@ -60,30 +62,47 @@ def is_classifier(path: str) -> bool:
 
 
 def build_pipeline(
-    frame: pd.DataFrame, estimator: str, parameters: dict[str, Any], scaler: str | None
+    frame: pd.DataFrame,
+    estimator: str,
+    parameters: dict[str, Any],
+    scaler: str | None,
+    kinds: ColumnKinds | None = None,
 ) -> Any:
     """Return an unfitted Pipeline of ``columns`` (fill, scale, one-hot) and ``estimator``.
 
     Numbers are filled with the median and scaled by ``scaler`` if there is one; texts are filled with the
-    most frequent value and one-hot encoded: sparse where they are many (see ``one_hot``).
+    most frequent value and one-hot encoded: sparse where they are many (see ``one_hot``). What ``kinds``
+    names has a transformer of its own (see ``column_kinds``).
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline, make_pipeline
 
-    numbers = list(frame.select_dtypes(["number", "bool"]).columns)
-    texts = [name for name in frame.columns if name not in numbers]
+    kinds = kinds or {}
+    check_kinds(kinds, frame.columns)
+    plain = frame.drop(columns=list(kinds))
+    numbers = list(plain.select_dtypes(["number", "bool"]).columns)
+    texts = [name for name in plain.columns if name not in numbers]
     # keep_empty_features: a column that is empty in all rows of a fold stays, without weight.
     number_steps = [SimpleImputer(strategy="median", keep_empty_features=True)]
     if scaler:
         number_steps.append(resolve(scaler, "scaler")())
     made = _make(estimator, parameters)
+    if "text" in kinds.values() and not takes_sparse(made):
+        raise InvalidValueError(
+            f"estimator {estimator!r} takes no sparse matrix, which column_kinds makes of texts",
+            "use one that does, such as sklearn.linear_model.LogisticRegression",
+        )
     text_steps = [
         SimpleImputer(strategy="most_frequent", keep_empty_features=True),
         one_hot_encoder(made, frame[texts]),
     ]
     columns = ColumnTransformer(
-        [("numbers", make_pipeline(*number_steps), numbers), ("texts", make_pipeline(*text_steps), texts)],
+        [
+            ("numbers", make_pipeline(*number_steps), numbers),
+            ("texts", make_pipeline(*text_steps), texts),
+            *((f"{kind} {name}", transformer_of(kind), [name]) for name, kind in kinds.items()),
+        ],
         verbose_feature_names_out=False,
     )
     return Pipeline([("columns", columns), ("estimator", made)])
@@ -134,19 +153,40 @@ BY_PROBABILITY = (
 )
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What a model says of rows: a value each, and for a classifier what it gives each class.
+
+    ``probability`` (by row) is that of the predicted class, ``probabilities`` (rows × classes) those of all
+    ``classes``; None for regression and for classifiers that have none.
+    """
+
+    values: Any
+    probability: Any = None
+    probabilities: Any = None
+    classes: Any = None
+
+
 def predict(model: Any, features: pd.DataFrame) -> tuple[Any, Any]:
     """Return (predictions, probabilities), arrays by row; the probability is that of the predicted class.
 
     Probabilities are None for regression and for classifiers that have none.
     """
+    found = predict_classes(model, features)
+    return found.values, found.probability
+
+
+def predict_classes(model: Any, features: pd.DataFrame) -> Predicted:
+    """Return the predictions, and the probabilities of all classes."""
     if not hasattr(model, "predict_proba"):
-        return model.predict(features), None
+        return Predicted(model.predict(features))
     probabilities = model.predict_proba(features)
     final = model.steps[-1][1] if hasattr(model, "steps") else model
     path = f"{type(final).__module__}.{type(final).__name__}"
     if path.startswith(BY_PROBABILITY):
-        return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
+        values, probability = model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
+        return Predicted(values, probability, probabilities, model.classes_)
     predictions = model.predict(features)
     places = {value: place for place, value in enumerate(model.classes_.tolist())}
     columns = [places[value] for value in predictions.tolist()]
-    return predictions, probabilities[range(len(columns)), columns]
+    return Predicted(predictions, probabilities[range(len(columns)), columns], probabilities, model.classes_)

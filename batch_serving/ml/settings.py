@@ -36,6 +36,7 @@ class TrainingSettings:
     seed: int | None = None
     holdout_share: float = 0.2
     holdout_seed: int = 0
+    column_kinds: dict[str, str] | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -53,6 +54,8 @@ class TrainingSettings:
         A second try of a run finds its version by this hash, also if an earlier release made the version.
         """
         given = {NAMES_IN_HASH.get(name, name): value for name, value in asdict(self).items()}
+        if not self.column_kinds:  # which earlier releases did not have
+            del given["column_kinds"]
         return sha256(to_json(for_json({**given, "dataset_sha256": dataset_sha256})))
 
     def on_record(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.ml import drift, estimators, metric_checks
+from batch_serving.ml.column_kinds import ColumnKinds
 from batch_serving.ml.columns import MOST_CATEGORIES
 from batch_serving.ml.dataset_checks import TargetNeeds
 from batch_serving.ml.datasets import read_dataset
@@ -70,7 +71,7 @@ def train(settings: TrainingSettings, data: Dataset, inputs: str) -> Challenger:
     training, holdout = split_holdout(data, settings.holdout_share, settings.holdout_seed, moved)
     features, target = training[data.features], training[data.target]
     pipeline = estimators.build_pipeline(
-        features, settings.estimator, settings.parameters or {}, settings.scaler
+        features, settings.estimator, settings.parameters or {}, settings.scaler, settings.column_kinds
     )
     _check_settings(settings, pipeline[-1], data, training)
     metric_checks.check_holdout(settings.metrics, needs, target, holdout[data.target])
@@ -91,7 +92,7 @@ def train(settings: TrainingSettings, data: Dataset, inputs: str) -> Challenger:
         "metrics": metrics,
         "dataset": {"location": data.location, "sha256": data.sha256, "rows_trained": len(training)},
         "holdout": holdout_record,
-        "features": describe_features(features),
+        "features": describe_features(features, settings.column_kinds or {}),
         "libraries": {"python": platform.python_version(), **installed_libraries()},
         "trained_at": trained_at.isoformat(timespec="seconds"),
         "duration_s": round(time.monotonic() - started, 3),
@@ -140,10 +141,16 @@ def installed_libraries() -> dict[str, str]:
     return {name: installed_version(name) for name in LIBRARIES}
 
 
-def describe_features(features: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return what the record says of each feature: type, range or categories, and distribution."""
+def describe_features(features: pd.DataFrame, kinds: ColumnKinds) -> list[dict[str, Any]]:
+    """Return what the record says of each feature: type, range or categories, and distribution.
+
+    Of a column that ``kinds`` names, only the kind: its values are new in each row.
+    """
     described = []
     for name, column in features.items():
+        if name in kinds:
+            described.append({"name": str(name), "dtype": "object", "kind": kinds[str(name)]})
+            continue
         entry: dict[str, Any] = {"name": str(name), "dtype": str(column.dtype)}
         if column.dtype.kind in "iuf":
             entry |= {"min": number_for_json(column.min()), "max": number_for_json(column.max())}

@@ -100,6 +100,28 @@ def of_maintenance(given: Given) -> Iterator[BadValue]:
     yield from _zone_problems(given)
 
 
+def of_write(given: Given) -> Iterator[BadValue]:
+    """Check the model's name, the time zone and the table of write_to_table."""
+    from batch_serving.prediction.result_table import check_table_name
+
+    given = known_values(given)
+    yield from model_problems(given)
+    yield from _zone_problems(given)
+    if isinstance(given.get("table"), str):
+        yield from bad_values(("table",), check_table_name, given["table"])
+
+
+def of_snapshot(given: Given) -> Iterator[BadValue]:
+    """Check the name, and whether the query has the column of the ids, of take_snapshot."""
+    from batch_serving.prediction.snapshots import check_snapshot_name
+
+    given = known_values(given)
+    if isinstance(given.get("name"), str):
+        yield from bad_values(("name",), check_snapshot_name, given["name"])
+    yield from column_problems(given, ("row_id",))
+    yield from _query_problems(given, ("row_id",))
+
+
 def _zone_problems(given: Given) -> Iterator[BadValue]:
     if zone := given.get("timezone"):
         yield from bad_values(("timezone",), parse_zone, zone)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from batch_serving.ml.columns import is_number, out_of_range
-from batch_serving.ml.values import FLAGS, numbers_of, texts_of
+from batch_serving.ml.columns import out_of_range
+from batch_serving.ml.values import numbers_of, texts_of
+from batch_serving.prediction.feature_rules import FeatureRule
 from batch_serving.prediction.row_source import Wanted
 from batch_serving.prediction.run_files import Predictions
 from batch_serving.shared.wording import SHOWN, counted
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from batch_serving.registry.store import Loaded
 
 Feature = dict[str, Any]  # what a version's record says of a feature
-FEW_CATEGORIES = 20
-FEWEST_ROWS_WITHOUT_A_KNOWN_TEXT = 20  # where training had more categories than that
 
 
 class Predictor:
@@ -27,13 +26,12 @@ class Predictor:
 
     def __init__(self, loaded: Loaded, features: list[Feature], source: RowSource) -> None:
         """Take the model, what its record says of its features, and where the rows come from."""
-        self._model, self._features = loaded.model, features
+        self._model, self._rules = loaded.model, [FeatureRule.of(feature) for feature in features]
         self.version, self.source = loaded.version, source
-        self.names = [feature["name"] for feature in features]
-        has_numbers = {feature["name"]: is_number(feature["dtype"]) for feature in features}
+        self.names = [rule.name for rule in self._rules]
         self.wanted = Wanted(
-            tuple(name for name, is_one in has_numbers.items() if is_one),
-            tuple(name for name, is_one in has_numbers.items() if not is_one),
+            tuple(rule.name for rule in self._rules if rule.is_number),
+            tuple(rule.name for rule in self._rules if not rule.is_number),
         )
         self.out_of_range: dict[str, int] = {}  # rows by feature
         self.never_seen: dict[str, int] = {}
@@ -41,7 +39,7 @@ class Predictor:
         self._unknown_texts: dict[str, str] = {}  # an example of each feature that has some
         self._texts_seen: dict[str, int] = {}  # rows with a text, by feature
         self._bins = {f["name"]: f["distribution"] for f in features if "distribution" in f}
-        self._known = {f["name"]: frozenset(f.get("categories") or ()) for f in features}
+        self._known = {rule.name: rule.known for rule in self._rules}
         self.drift_counts = {name: [0] * len(bins["shares"]) for name, bins in self._bins.items()}
 
     def predict(self, frame: pd.DataFrame) -> Predictions:
@@ -50,8 +48,8 @@ class Predictor:
 
         frame = frame.copy(deep=False)
         self._check_names(frame)
-        for feature in self._features:
-            self._check_column(frame, feature)
+        for rule in self._rules:
+            self._check_column(frame, rule)
         for name, bins in self._bins.items():
             counts = zip(
                 self.drift_counts[name], drift.count(bins, frame[name], self._known[name]), strict=True
@@ -68,37 +66,31 @@ class Predictor:
                 f"{self.source.name} lacks columns that version {self.version} was trained on: {missing}"
             )
 
-    def _check_column(self, frame: pd.DataFrame, feature: Feature) -> None:
+    def _check_column(self, frame: pd.DataFrame, rule: FeatureRule) -> None:
         """Bring a column into the form of training, and count what is unusual in it."""
-        name: str = feature["name"]
-        has_numbers = is_number(feature["dtype"])
-        if not has_numbers:
-            frame[name] = _texts_of(frame[name], feature)
+        name = rule.name
+        if not rule.is_number:
+            frame[name] = _texts_of(frame[name], rule)
         empty = int(frame[name].isna().sum())
         if empty:
             _add(self.empty, name, empty)
-        if has_numbers:
-            self._check_numbers(frame, feature)
+        if rule.is_number:
+            self._check_numbers(frame, rule)
         else:
-            self._count_never_seen(frame[name], feature)
+            self._count_never_seen(frame[name], rule)
 
-    def _check_numbers(self, frame: pd.DataFrame, feature: Feature) -> None:
-        name: str = feature["name"]
-        low, high = feature.get("min"), feature.get("max")
-        is_flag = feature["dtype"] == "bool"
-        accepts_flags = is_flag or (low is not None and high is not None and low >= 0 and high <= 1)
-        column, wrong = numbers_of(frame[name], accepts_flags=accepts_flags)
+    def _check_numbers(self, frame: pd.DataFrame, rule: FeatureRule) -> None:
+        name = rule.name
+        column, wrong = numbers_of(frame[name], accepts_flags=rule.accepts_flags)
         if wrong.any():
-            self._refuse(
-                frame, name, frame[name][wrong], "a number, true or false" if accepts_flags else "a number"
-            )
+            self._refuse(frame, name, frame[name][wrong], rule.needed)
         if column.dtype.kind == "f":
             infinite = column.abs() == float("inf")
             if infinite.any():
                 self._refuse(frame, name, frame[name][infinite])
         frame[name] = column
-        if low is not None and high is not None:
-            outside = int(out_of_range(column, low, high).sum())
+        if rule.low is not None and rule.high is not None:
+            outside = int(out_of_range(column, rule.low, rule.high).sum())
             if outside:
                 _add(self.out_of_range, name, outside)
 
@@ -110,30 +102,23 @@ class Predictor:
         shown = ", ".join(f"row {row} has {str(value)[:30]!r}" for row, value in pairs)
         raise ValueError(f"column {name!r} of {self.source.name} must be {needed}, but {shown}")
 
-    def _count_never_seen(self, column: pd.Series, feature: Feature) -> None:
+    def _count_never_seen(self, column: pd.Series, rule: FeatureRule) -> None:
         """Count texts that were not in the training rows: the model ignores them."""
-        known = feature.get("categories")
-        if known is None:
+        if rule.categories is None:
             return
         present = column.notna()
-        _add(self._texts_seen, feature["name"], int(present.sum()))
-        others = column[present & ~column.isin(known)]
+        _add(self._texts_seen, rule.name, int(present.sum()))
+        others = column[present & ~column.isin(rule.categories)]
         if len(others):
-            _add(self.never_seen, feature["name"], len(others))
-            self._unknown_texts.setdefault(feature["name"], str(others.iloc[0])[:30])
+            _add(self.never_seen, rule.name, len(others))
+            self._unknown_texts.setdefault(rule.name, str(others.iloc[0])[:30])
 
     def check_known(self) -> None:
-        """Raise ValueError if no text of a column was in the training rows: all would be predicted alike.
-
-        A single row may well have a new text; so may a few, where training had many.
-        """
-        for feature in self._features:
-            name: str = feature["name"]
-            rows = self._texts_seen.get(name, 0)
-            known = feature.get("categories") or []
-            fewest = 2 if len(known) <= FEW_CATEGORIES else FEWEST_ROWS_WITHOUT_A_KNOWN_TEXT
-            if known and rows >= fewest and self.never_seen.get(name) == rows:
-                shown = ", ".join(map(repr, known[:SHOWN]))
+        """Raise ValueError if no text of a column was in the training rows: all would be predicted alike."""
+        for rule in self._rules:
+            name = rule.name
+            if rule.knows_none(self._texts_seen.get(name, 0), self.never_seen.get(name, 0)):
+                shown = ", ".join(map(repr, (rule.categories or ())[:SHOWN]))
                 raise ValueError(
                     f"column {name!r} of {self.source.name} has no text that {self.version} knows: "
                     f"{self._unknown_texts[name]!r} for example, but it was trained on {shown}; give the "
@@ -142,9 +127,8 @@ class Predictor:
 
     def warnings(self) -> Iterator[str]:
         """Yield what may be unintended in the rows so far, by feature."""
-        # The last share is that of empty cells: if training had none, they are unusual.
-        empty_share = {name: bins["shares"][-1] for name, bins in self._bins.items()}
-        unusual = {name: rows for name, rows in self.empty.items() if not empty_share.get(name)}
+        gaps = {rule.name for rule in self._rules if rule.had_gaps and rule.name in self._bins}
+        unusual = {name: rows for name, rows in self.empty.items() if name not in gaps}
         if unusual:
             yield f"empty, though {self.version} was trained on rows without gaps: {_by_feature(unusual)}"
         if self.out_of_range:
@@ -165,12 +149,11 @@ def _by_feature(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} in {counted(rows, 'row')}" for name, rows in sorted(counts.items()))
 
 
-def _texts_of(column: pd.Series, feature: Feature) -> pd.Series:
+def _texts_of(column: pd.Series, rule: FeatureRule) -> pd.Series:
     """Return a column's texts; flags in the spelling of training, where they were texts beside gaps."""
-    texts = texts_of(column)
-    known = feature.get("categories") or []
-    if not known or not all(text.lower() in FLAGS for text in known):
-        return texts
-    spelling = {FLAGS[text.lower()]: text for text in known}
-    numbers, wrong = numbers_of(column, accepts_flags=True)
-    return texts.where(wrong | numbers.isna(), numbers.map(spelling).fillna(texts))
+    if not rule.spelling:
+        return texts_of(column)
+    import pandas as pd
+
+    texts = [rule.text(value) for value in column.astype(object).tolist()]
+    return pd.Series(texts, index=column.index, name=column.name, dtype=object)

@@ -77,7 +77,7 @@ class ModelStore(ModelVersions):
     def _usable_pointer(self) -> tuple[Pointer | None, str]:
         try:
             pointer, tag = read_pointer(self._pointer_path)
-            problem = self._missing_pointer()
+            problem = self.missing_pointer()
         except CorruptPointerError as error:
             pointer, tag, problem = None, error.tag, str(error)
         if pointer is not None:
@@ -90,7 +90,12 @@ class ModelStore(ModelVersions):
             log.error("%s; continuing without a champion", problem)
         return None, tag
 
-    def _missing_pointer(self) -> str:
+    def has_had_champion(self) -> bool:
+        """Return whether the history knows a champion: then there must be a pointer."""
+        return bool(self._history.champions())
+
+    def missing_pointer(self) -> str:
+        """Return the text of the problem that the pointer is missing."""
         return f"{relative_to_project(self._pointer_path)} is missing; {REPAIR}"
 
     def before_champion(self) -> str:
@@ -134,7 +139,7 @@ class ModelStore(ModelVersions):
             return pointer.versions
         former = self._history.champions()
         if former and not problems:
-            problems.append(self._missing_pointer())
+            problems.append(self.missing_pointer())
         return former[:2]
 
     def is_new_problem(self, found: Loaded) -> bool:

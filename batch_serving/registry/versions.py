@@ -238,6 +238,17 @@ class ModelVersions:
                 f"({type(error).__name__}: {error}); it was trained with {metadata.get('libraries')}"
             ) from error
 
+    def check_file(self, version: str) -> None:
+        """Raise ModelStoreError if a version's file is not what was saved; nothing is loaded."""
+        self._read_model(version, self.metadata(version))
+
+    def file_stamp(self, version: str) -> float | None:
+        """Return a number that changes when a version's file does, without reading it; None if it is gone."""
+        try:
+            return modified_at(self.folder(version) / "model.joblib")
+        except FileNotFoundError:
+            return None
+
     def _read_model(self, version: str, metadata: dict[str, Any]) -> bytes:
         """Return the content of a model's file; ModelStoreError if it is not what the record says."""
         path = self.folder(version) / "model.joblib"

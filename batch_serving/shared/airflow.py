@@ -9,6 +9,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from batch_serving.shared.extras import setup_command
+
 if TYPE_CHECKING:
     import sqlalchemy
 
@@ -73,7 +75,7 @@ def database_engine(conn_id: str) -> sqlalchemy.Engine:
         return Hook(conn_id=conn_id).get_sqlalchemy_engine({"hide_parameters": True})
     except ModuleNotFoundError as error:
         raise InvalidConnectionError(
-            f"connection {conn_id!r} needs {error.name}: make setup EXTRAS=database"
+            f"connection {conn_id!r} needs {error.name}: {setup_command('database')}"
         ) from None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from batch_serving.shared import object_storage
 from batch_serving.shared.errors import InvalidValueError
+from batch_serving.shared.extras import setup_command
 from batch_serving.shared.root import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _at_url(location: str, scheme: str, place: str) -> UPath:
         found = UPath(f"{scheme}://{place}", **options)
         _ = found.fs  # imports what the storage needs
     except ImportError as error:
-        hint = "make setup EXTRAS=s3" if of_s3 else str(error)
+        hint = setup_command("s3") if of_s3 else str(error)
         raise InvalidValueError(f"the storage of {location!r} is not installed", hint) from None
     except ValueError:
         raise InvalidValueError(

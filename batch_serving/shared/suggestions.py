@@ -7,6 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 DIGITS = re.compile(r"\d")
+OPPOSITES = (
+    ("from", "to"),
+    ("encode", "decode"),
+    ("load", "dump"),
+    ("min", "max"),
+    ("upper", "lower"),
+    ("first", "last"),
+    ("before", "after"),
+    ("include", "exclude"),
+)
 SHORT, LONG = 2, 5  # characters from which on one edit, and two, leave no doubt what is meant
 
 
@@ -30,7 +40,7 @@ def suggest(name: str, known: Iterable[str]) -> Suggestion | None:
     a letter added, left out or replaced, or two neighbours swapped. What difflib finds similar beyond that is
     a hint, and never certain.
     """
-    names = [one for one in dict.fromkeys(map(str, known)) if one != name]
+    names = [one for one in dict.fromkeys(map(str, known)) if one != name and not _is_opposite(name, one)]
     best = nearest(name, names)
     if best:
         return Suggestion(best[0], certain=len(best) == 1 and not _is_another_number(name, best[0]))
@@ -53,6 +63,13 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 def _is_another_number(one: str, other: str) -> bool:
     """Return whether two names differ in their digits alone: load_2023 is not a typo of load_2024."""
     return DIGITS.sub("", one) == DIGITS.sub("", other)
+
+
+def _is_opposite(one: str, other: str) -> bool:
+    """Return whether one name says the opposite of the other, however similar they are: from_json, tojson."""
+    mine, its = (text.lower().replace("_", "") for text in (one, other))
+    pairs = [*OPPOSITES, *((second, first) for first, second in OPPOSITES)]
+    return any(first in mine and mine.replace(first, second) == its for first, second in pairs)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

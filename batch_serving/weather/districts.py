@@ -103,9 +103,7 @@ def _read_text(location: str) -> str:
     try:
         return read_whole(project_path(location)).decode("utf-8-sig")
     except FileNotFoundError:
-        raise DistrictsError(
-            f"districts file {location!r} does not exist; correct `districts` in the YAML"
-        ) from None
+        raise DistrictsError(f"districts file {location!r} does not exist; correct `districts`") from None
     except IsADirectoryError:
         raise DistrictsError(f"districts file {location!r} is a folder; name a file in it") from None
     except UnicodeDecodeError as error:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from batch_serving.shared import sql_tables
+from batch_serving.shared.sql_tables import Age
 from batch_serving.weather.columns import Column, ColumnType, columns
 from batch_serving.weather.kma_bases import KST
 from batch_serving.weather.rows import WeatherRow
@@ -27,13 +29,8 @@ def upsert(rows: Sequence[WeatherRow], engine: sa.Engine) -> None:
     come and however many writers there are. Times are stored as Korean time without an offset. Works with
     PostgreSQL, MySQL, MariaDB and SQLite; ValueError for any other database.
     """
-    table = weather_table()
-    statement = _statement(engine.dialect.name, table)
-    _create_if_missing(table, engine)
-    # Always in the same order, so that two writers cannot wait for each other in a circle.
-    ordered = sorted(rows, key=lambda row: (row.code, row.forecast_at))
-    with engine.begin() as transaction:
-        transaction.execute(statement, [_values_of(row) for row in ordered])
+    age = Age(("source", *AGE), _age)
+    sql_tables.upsert(weather_table(), [_values_of(row) for row in rows], engine, age)
 
 
 def weather_table() -> sa.Table:
@@ -59,20 +56,6 @@ def _type_of(column: Column) -> sa.types.TypeEngine[Any]:
     return sa.Unicode(CODE_LENGTH if column.name == "code" else TEXT_LENGTH)
 
 
-def _create_if_missing(table: sa.Table, engine: sa.Engine) -> None:
-    """Create the table, unless it exists or another writer creates it at the same moment."""
-    import sqlalchemy as sa
-
-    if sa.inspect(engine).has_table(table.name):
-        return
-    try:
-        with engine.begin() as transaction:
-            transaction.execute(sa.schema.CreateTable(table))
-    except sa.exc.DBAPIError:
-        if not sa.inspect(engine).has_table(table.name):
-            raise
-
-
 def _values_of(row: WeatherRow) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for text, (name, column) in zip(row, columns().items(), strict=True):
@@ -81,40 +64,6 @@ def _values_of(row: WeatherRow) -> dict[str, Any]:
         else:
             values[name] = column.parse(text)
     return values
-
-
-def _statement(dialect: str, table: sa.Table) -> Any:
-    """Return the statement that inserts a row, or replaces the row with the same key if it is not newer."""
-    if dialect == "mysql":
-        return _mysql_statement(table)
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    if dialect not in ("postgresql", "sqlite"):
-        raise ValueError(f"a {dialect} database is not supported; use PostgreSQL, MySQL, MariaDB or SQLite")
-    new: Any = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return new.on_conflict_do_update(
-        index_elements=list(KEY),
-        set_={column.name: new.excluded[column.name] for column in table.columns if column.name not in KEY},
-        where=_age(table.c) <= _age(new.excluded),
-    )
-
-
-def _mysql_statement(table: sa.Table) -> Any:
-    import sqlalchemy as sa
-    from sqlalchemy.dialects.mysql import insert
-
-    new = insert(table)
-    is_newer = _age(table.c) <= _age(new.inserted)
-    # MySQL sets columns one after the other, and `is_newer` sees those that are already set. With the columns
-    # of the age last, and the most significant one at the very end, its result stays the same.
-    age = ["source", *AGE]
-    others = [column.name for column in table.columns if column.name not in (*KEY, *age)]
-    return new.on_duplicate_key_update(
-        [
-            (name, sa.func.if_(is_newer, new.inserted[name], table.c[name]))
-            for name in [*others, *reversed(age)]
-        ]
-    )
 
 
 def _age(row: Any) -> sa.Tuple:

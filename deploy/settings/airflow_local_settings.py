@@ -1,9 +1,11 @@
 """What Airflow has no setting for. Airflow imports this file in each of its processes."""
 
 import importlib
+import json
 import os
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,6 +92,40 @@ def keep_errors_of_yaml_files() -> None:
     collection._update_import_errors = update_with_yaml
 
 
+def let_users_come_and_go() -> None:
+    """Let the users that `make user` adds log in immediately, and log those out that it removes.
+
+    Airflow 3.3 takes users from a setting, which is fixed when it starts, and accepts a token for a day,
+    whoever has been removed since then.
+    """
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.configuration import AIRFLOW_HOME, conf
+
+    of_setting, deserialize = SimpleAuthManager.get_users, SimpleAuthManager.deserialize_user
+    file = Path(AIRFLOW_HOME, "users.json")
+
+    def get_users() -> list[Any]:
+        users: list[Any] = of_setting()
+        added = json.loads(file.read_bytes()) if file.exists() else {}
+        there = {user.username for user in users}
+        more = [SimpleAuthManagerUser(username=name, role=role) for name, role in added.items()]
+        return users + [user for user in more if user.username not in there]
+
+    def deserialize_user(self: Any, token: dict[str, Any]) -> Any:
+        user = deserialize(self, token)
+        if conf.getboolean("core", "simple_auth_manager_all_admins"):
+            return user  # no one has logged in
+        if user not in get_users():
+            raise ValueError(f"the user {user.username} was removed, or has another role now")
+        return user
+
+    SimpleAuthManager.get_users = staticmethod(get_users)
+    SimpleAuthManager.deserialize_user = deserialize_user
+
+
+if "api-server" in sys.argv:
+    let_users_come_and_go()
 if "dag-processor" in sys.argv:
     keep_errors_of_yaml_files()
     import_before_fork(FOR_PARSES)

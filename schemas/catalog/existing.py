@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,36 @@ def existing() -> Existing:
 
     backend = bool(conf.get("secrets", "backend", fallback=""))
     return Existing(frozenset(connections | in_database), frozenset({"default_pool", *pools}), backend)
+
+
+def connection_types() -> dict[str, str]:
+    """Return the type of each connection of the environment and ``.env``, by its name in lower case.
+
+    The environment counts more. One that cannot be read has no type: Airflow reports it.
+    """
+    variables: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError):  # `make up` reports it
+        variables |= read_env_file(PROJECT_ROOT / ".env")
+    variables |= os.environ
+    found = {
+        name.removeprefix(PREFIX).lower(): _type_of(value)
+        for name, value in variables.items()
+        if name.startswith(PREFIX)
+    }
+    return {name: kind for name, kind in found.items() if kind}
+
+
+def _type_of(connection: str) -> str:
+    """Return the type of a connection that is written as JSON or as a URI, as Airflow reads it."""
+    if not connection.lstrip().startswith("{"):
+        kind = connection.partition("://")[0].strip() if "://" in connection else ""
+    else:
+        try:
+            kind = str(json.loads(connection).get("conn_type") or "")
+        except ValueError:
+            return ""
+    kind = kind.replace("-", "_").lower()
+    return "postgres" if kind == "postgresql" else kind
 
 
 def _in_database() -> tuple[set[str], set[str]]:

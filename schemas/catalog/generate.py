@@ -458,6 +458,11 @@ def _as_in_yaml(name: str, kind: Schema) -> Schema:
     if name == "execution_delta":  # dag-factory makes one of "1 hours", too
         one_unit: Schema = {"type": "string", "pattern": r"^\d+ (hour|minute|second|day)s?$"}
         return {**kind, "anyOf": [*kind["anyOf"], one_unit]}
+    if name == "metrics_thresholds":  # Airflow compares ratios with them, whatever the annotation says
+        return {**kind, "additionalProperties": {"type": "number"}}
+    if name.startswith("follow_task_ids_if_"):  # one task's id alone is taken, too
+        facts = {key: fact for key, fact in kind.items() if key not in ("type", "items", "anyOf")}
+        return {**facts, "anyOf": [TEXT, *kind.get("anyOf", [{"type": "array", "items": TEXT}])]}
     if name in ("op_kwargs", "params", "env", "conf"):
         held = [one for one in kind.get("anyOf", [kind]) if "additionalProperties" in one]
         if name == "env" and "type" not in kind and "anyOf" not in kind:  # BashSensor does not say

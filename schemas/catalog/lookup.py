@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import cache
 from typing import Any
 
 from batch_serving.shared.root import PROJECT_ROOT
 from schemas.catalog.generate import definition_of
 from schemas.catalog.imports import UnresolvedError, is_allowed, is_own, is_private, resolve
+from schemas.catalog.signatures import arguments
 
 PYTHON_DECORATOR = "airflow.providers.standard.decorators.python.python_task"
 SAME_DECORATORS = {
@@ -63,6 +65,26 @@ def facts_of_task(task: dict[str, Any]) -> dict[str, Any]:
         path = task["decorator"]
         return known.get(SAME_DECORATORS.get(path, path), {}) if isinstance(path, str) else {}
     return find_definition("operators", task.get("operator")) or {}
+
+
+@cache
+def arguments_of_decorator(path: str) -> frozenset[str]:
+    """Return the arguments that a provider's decorator gives its operator, by the operator's class."""
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.bases.decorator import DecoratedOperator
+
+    if not path.startswith("airflow.providers.") or not is_allowed(path):
+        return frozenset()
+    try:
+        module = sys.modules[resolve(path).__module__]
+    except UnresolvedError:
+        return frozenset()
+    classes = [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, DecoratedOperator) and one.__module__ == module.__name__
+    ]
+    return frozenset(name for cls in classes for name in arguments(cls, BaseOperator))
 
 
 def skips(task: dict[str, Any]) -> str:

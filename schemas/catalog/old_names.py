@@ -18,7 +18,8 @@ KEY_NAMES = {
     "upstream_tasks": "dependencies",
 }
 NO_SETUP = (
-    "dag-factory has no set-up and tear-down tasks: write trigger_rule: all_done in the task that cleans up"
+    "dag-factory has no key for it: write trigger_rule: all_done in the task that cleans up, or an operator "
+    "that is a teardown task, as in examples/building_blocks/operators.py"
 )
 # Keys for which something else is to be done.
 KEY_ADVICE = {
@@ -58,6 +59,8 @@ VALUE_NAMES = {
 }
 # Classes by name alone, with the same arguments; the catalog knows their paths.
 CLASS_NAMES = {"DummyOperator": "EmptyOperator", "SimpleHttpOperator": "HttpOperator"}
+# Arguments of classes that are gone, by what takes their place in the class that does their work.
+CONNECTION_NAMES = frozenset({"mysql_conn_id", "postgres_conn_id", "sqlite_conn_id", "mssql_conn_id"})
 # Classes that another one does the work of, with other arguments.
 CLASS_ADVICE = {
     "MySqlOperator": "SQLExecuteQueryOperator",

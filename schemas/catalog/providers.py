@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, requires
-from typing import Any
 
 from packaging.requirements import Requirement
 
-from batch_serving.shared.root import PROJECT_ROOT
+from batch_serving.shared.extras import how_to_add, packages_of_extras, project
+from batch_serving.shared.suggestions import nearest
 
 PREFIX = "apache-airflow-providers-"
 # What lies between airflow.providers and the provider's own name.
@@ -33,21 +32,49 @@ CLASSES = {
 }
 
 
+MISSING_PROVIDER = "it needs the provider"  # the start of the hint where an extra has it
+
+
 def provider_hint(path: str) -> str:
     """Return how to add the provider that a dotted path needs, empty if none is missing for it."""
     return hint_where(path, installed_providers())
 
 
+def lacks_provider(path: str) -> bool:
+    """Return whether a dotted path is in a provider that is not installed, whatever its name is meant for."""
+    provider = _provider_of(path)
+    return bool(provider) and provider not in installed_providers()
+
+
 def hint_where(path: str, installed: frozenset[str]) -> str:
-    """Return how to add the provider that a dotted path needs where these providers are installed."""
+    """Return how to add the provider that a dotted path needs where these providers are installed.
+
+    What Airflow publishes, or an extra has, is meant as it is written, however close its name is to that of
+    an installed one: sftp is not a typo of smtp. Of any other name, a close one is meant.
+    """
     provider = _provider_of(path)
     if not provider or provider in installed:
         return ""
-    extra = next((name for name, found in extras().items() if provider in found), "")
-    if extra:
-        return f"it needs the provider {provider}, which is not installed: make setup EXTRAS={extra}"
-    package = f"{PREFIX}{provider}"
-    return f"it needs {package}, which is not installed: add it to pyproject.toml (docs/providers.md)"
+    if provider in published_providers():
+        return how_to_add(provider)
+    close = nearest(provider, published_providers() | installed)
+    if installed.intersection(close):
+        return ""  # a typo of what is there
+    if close:
+        return f"did you mean the provider {close[0]!r}? {how_to_add(close[0])}"
+    return how_to_add(provider)
+
+
+@cache
+def published_providers() -> frozenset[str]:
+    """Return the providers that Airflow's own package has as extras, and those of the project's extras."""
+    ours = frozenset().union(*extras().values())
+    try:
+        lines = requires("apache-airflow") or []
+    except PackageNotFoundError:
+        return ours
+    names = {Requirement(line).name.lower() for line in lines if line.startswith(PREFIX)}
+    return ours | {name.removeprefix(PREFIX) for name in names}
 
 
 def _provider_of(path: str) -> str:
@@ -73,7 +100,7 @@ def installed_providers() -> frozenset[str]:
 def base_providers() -> frozenset[str]:
     """Return the providers that every environment of the project has: those that need no extra."""
     found: set[str] = set()
-    waiting = [Requirement(line) for line in _project()["dependencies"]]
+    waiting = [Requirement(line) for line in project()["dependencies"]]
     seen = set()
     while waiting:
         requirement = waiting.pop()
@@ -104,19 +131,7 @@ def _needs_of(requirement: Requirement) -> list[Requirement]:
 @cache
 def extras() -> dict[str, frozenset[str]]:
     """Return the providers that each extra of the project brings."""
-    found = _project().get("optional-dependencies", {})
     return {
-        name: frozenset(
-            line.partition(">")[0].partition("[")[0].removeprefix(PREFIX)
-            for line in lines
-            if line.startswith(PREFIX)
-        )
-        for name, lines in found.items()
+        name: frozenset(package.removeprefix(PREFIX) for package in packages if package.startswith(PREFIX))
+        for name, packages in packages_of_extras().items()
     }
-
-
-@cache
-def _project() -> dict[str, Any]:
-    with (PROJECT_ROOT / "pyproject.toml").open("rb") as file:
-        project: dict[str, Any] = tomllib.load(file)["project"]
-    return project

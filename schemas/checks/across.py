@@ -190,14 +190,14 @@ def _tasks_of_another(
     known: Known, at: KeyPath, given: dict[str, Any]
 ) -> Iterator[tuple[KeyPath, str, str, Iterable[str]]]:
     dag_id = given.get("external_dag_id")
-    if dag_id not in known.dags:
+    if not isinstance(dag_id, str) or dag_id not in known.dags:
         return
     for key in TASK_KEYS:
         value = given.get(key)
         for index, name in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(name, str):
                 where = (*at, key, index) if isinstance(value, list) else (*at, key)
-                yield where, f"task of {dag_id}", name, known.dags[str(dag_id)]
+                yield where, f"task of {dag_id}", name, known.dags[dag_id]
 
 
 def _assets(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch_serving.shared.suggestions import suggest
-from schemas.catalog.lookup import load_schema
+from schemas.catalog.lookup import arguments_of_decorator, load_schema
 from schemas.catalog.signatures import schema_of
 from schemas.checks.examples import GOOD_PRUNE, PRUNE, PRUNE_REST, PYTHON
 from schemas.checks.kinds import action, kind_of, shown
@@ -201,6 +201,9 @@ def _check_decorated(
     known = {*definitions["task"]["properties"], "python_callable"}
     known |= {*definitions["default_args"]["properties"]} - {*parameters}
     given = {key: value for key, value in task.items() if key not in known}
+    if {*given} - {*parameters}:
+        taken = arguments_of_decorator(str(task["decorator"])) - {*parameters}
+        given = {key: value for key, value in given.items() if key not in taken}
     whole = path not in document.damaged
     also = tuple(load_schema()["x-template-names"])
     yield from fit(document, Call(path, function, given, "add it to the task", also, whole))

@@ -9,11 +9,11 @@ from typing import Any
 from batch_serving.shared.suggestions import suggest
 from schemas.catalog.lookup import find_definition
 from schemas.checks.keys import SPECIAL_KEYS, UNKNOWN_KEY
-from schemas.checks.kinds import shown
+from schemas.checks.kinds import as_yaml, shown
 from schemas.documents.reading import Document
 from schemas.documents.tasks import configs_of, tasks_of
 from schemas.documents.texts import mappings
-from schemas.problems import KeyPath, Problem, Rule, fix_of
+from schemas.problems import WARNING, KeyPath, Problem, Rule, fix_of
 
 NO_SUCH_ARGUMENT = Rule(
     "DAG117",
@@ -40,6 +40,15 @@ NOTIFIER_AS_TEXT = Rule(
         "  text: It failed"
     ),
 )
+PLAIN_PARAM = Rule(
+    "DAG156",
+    "a param that is meant as a Param, and is a plain mapping",
+    why="Without __type__ the mapping itself is the value: {{ params.keep }} gives {'default': 3, …}.",
+    bad="params: {keep: {default: 3, type: integer}}",
+    good="params: {keep: {__type__: airflow.sdk.Param, default: 3, type: integer}}",
+    severity=WARNING,
+)
+JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
 # A Param takes the keywords of JSON Schema, and some of Airflow's own for its form.
 PARAM_KEYS = (
     *("__type__", "default", "description", "source", "type", "title", "enum", "const", "examples", "format"),
@@ -158,12 +167,36 @@ def check_params(document: Document) -> Iterator[Problem]:
         for _, tasks, paths in tasks_of(document)
         for task_id, task in tasks.items()
     ]
+    places += [
+        ((*path, "default_args"), config["default_args"].get("params"))
+        for path, config in configs_of(document)
+        if isinstance(config.get("default_args"), dict)
+    ]
     for path, params in places:
+        yield from _plain_params(document, (*path, "params"), params)
         for at, value in _leaves(params, (*path, "params")):
             if isinstance(value, date):
                 message = f"a param must be JSON, got {shown(value)}"
                 hint = f"put the date in quotes: '{value.isoformat()}'"
                 yield document.problem(WRONG_CLASS_VALUE, at, message, hint)
+
+
+def _plain_params(document: Document, path: KeyPath, params: Any) -> Iterator[Problem]:
+    """Yield each mapping that has only what a Param takes, and a default or a type of JSON Schema."""
+    for name, value in params.items() if isinstance(params, dict) else ():
+        if not isinstance(value, dict) or not {*value} <= {*PARAM_KEYS} - {"__type__"}:
+            continue
+        types = value.get("type")
+        named = (
+            {*types}
+            if isinstance(types, list) and all(isinstance(one, str) for one in types)
+            else {str(types)}
+        )
+        if "default" in value or named <= JSON_TYPES:
+            message = f"the value of {name} is this mapping itself, and not a Param with a default"
+            given = "default: …" if "default" not in value else f"default: {as_yaml(value['default'])}"
+            hint = f"write {{__type__: airflow.sdk.Param, {given}, …}}"
+            yield document.problem(PLAIN_PARAM, (*path, name), message, hint)
 
 
 def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 from batch_serving.shared.suggestions import Suggestion, nearest, suggest
 from schemas.catalog.generate import ARGUMENT_TYPES, DAG_KEYS, GROUP_KEYS, TASK_KEYS
 from schemas.catalog.lookup import find_definition, load_schema
-from schemas.catalog.old_names import KEY_ADVICE, KEY_NAMES
-from schemas.catalog.providers import provider_hint
+from schemas.catalog.old_names import CONNECTION_NAMES, KEY_ADVICE, KEY_NAMES
+from schemas.catalog.providers import lacks_provider
 from schemas.checks.examples import BASH
 from schemas.checks.violations import Violation
 from schemas.documents.reading import Document
@@ -112,7 +112,7 @@ def _unknown_key(
     key = str(path[-1])
     message = f"unknown key {key!r} for {of}" if of else f"unknown key {key!r}"
     written = {str(name) for name in given if _is_written(document, (*path[:-1], str(name)))}
-    new = KEY_NAMES.get(key)
+    new = "conn_id" if key in CONNECTION_NAMES and "conn_id" in known else KEY_NAMES.get(key)
     if new in known:
         same_kind = new != "dependencies" or isinstance(given.get(key), list)
         fix = Fix(key, str(new)) if new not in written and same_kind else None
@@ -195,7 +195,7 @@ def _known_arguments(operator: object, task: dict[str, Any]) -> tuple[dict[str, 
     base: dict[str, Any] = load_schema()["$defs"]["task"]["properties"]
     if own := find_definition("operators", operator):
         return {**base, **own["properties"]}, str(operator).rpartition(".")[2]
-    if "decorator" in task or _has_no_schema(operator) or provider_hint(str(operator)):
+    if "decorator" in task or _has_no_schema(operator) or lacks_provider(str(operator)):
         return {}, ""
     # The operator is missing or wrong, which is reported: a key that no operator has is wrong all the same.
     return {**{name: {} for name in _all_arguments()}, **base}, ""

@@ -151,10 +151,11 @@ def _path_today(key: str, text: str) -> tuple[str, Fix | None]:
             return f"did you mean {full[0]!r}?", fix
     if name in CLASSES_GONE:
         return CLASSES_GONE[name], None
+    if missing := provider_hint(text):
+        return missing, None
     if near := near_path(text, known) or suggest(text, allowed_packages()):
         return near.hint, fix_of(text, near)
-    hint, fix = _package_today(text)
-    return hint or provider_hint(text), fix
+    return _package_today(text)
 
 
 def near_path(text: str, known: Iterable[str]) -> Suggestion | None:
@@ -217,16 +218,7 @@ def _check_path(document: Document, path: KeyPath, text: str) -> Iterator[Proble
     try:
         found = resolve(text)
     except UnresolvedError as error:
-        hint, fix = error.hint, Fix(text, error.meant) if error.meant else None
-        if key == "decorator" and (meant := _decorator_called(text)):
-            hint, fix = f"write {meant}", Fix(text, meant)
-        if not fix:
-            known = load_schema()["$defs"].get(KINDS.get(str(key), ""), {})
-            near = near_path(text, known)
-            hint, fix = (near.hint, fix_of(text, near)) if near else (hint, None)
-            if not near and text.startswith("airflow.providers."):
-                today, fix = _path_today(str(key), text)
-                hint = today or hint
+        hint, fix = _path_meant(str(key), text, error)
         yield document.problem(UNRESOLVED, path, f"{key}: {error}", hint, fix=fix)
         return
     if key == "decorator" and not is_decorator(text):
@@ -247,6 +239,35 @@ def _check_path(document: Document, path: KeyPath, text: str) -> Iterator[Proble
     elif not _belongs(found, text):
         message = f"{text!r} is only imported there; it belongs to {found.__module__!r}"
         yield document.problem(DEFINED_ELSEWHERE, path, message, "name a function where it is defined")
+
+
+def _path_meant(key: str, text: str, error: UnresolvedError) -> tuple[str, Fix | None]:
+    """Return (hint, fix) for an allowed path that names nothing; a fix only for one that names something."""
+    if key == "decorator" and (meant := _decorator_called(text)):
+        return f"write {meant}", Fix(text, meant)
+    if provider_hint(text):
+        return _path_today(key, text)
+    if meant := _what_is_there(key, error.meant):
+        return error.hint, Fix(text, meant)
+    near = near_path(text, load_schema()["$defs"].get(KINDS.get(key, ""), {}))
+    if near:
+        return near.hint, fix_of(text, near)
+    if text.startswith("airflow.providers."):
+        hint, fix = _path_today(key, text)
+        return hint or error.hint, fix
+    return error.hint, None
+
+
+def _what_is_there(key: str, text: str) -> str:
+    """Return the path, corrected further if it needs that, if it names something; empty if it does not."""
+    for _ in text.split("."):  # one correction for each part at most
+        if not text or find_definition(KINDS.get(key, ""), text) is not None:
+            return text
+        try:
+            return text if callable(resolve(text)) else ""
+        except UnresolvedError as error:
+            text = error.meant
+    return ""
 
 
 def check_no_code_by_file(document: Document) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from schemas.checks import (
     arguments,
     build,
     classes,
+    connections,
     graph,
     ignores,
     keys,
@@ -74,7 +75,7 @@ CHECKS = (
         classes.check_types,
         (classes.NO_SUCH_ARGUMENT, classes.WRONG_CLASS_VALUE, keys.UNKNOWN_KEY),
     ),
-    Check(classes.check_params, (classes.WRONG_CLASS_VALUE,)),
+    Check(classes.check_params, (classes.WRONG_CLASS_VALUE, classes.PLAIN_PARAM)),
     Check(classes.check_notifiers, (classes.NOTIFIER_AS_TEXT,)),
     Check(
         arguments.check_arguments,
@@ -121,6 +122,7 @@ ACROSS_FILES = Check(across.check_taken, (across.TAKEN,))
 NO_DEFAULTS = Check(schedules.check_defaults, (schedules.ZONE_IS_UTC,))
 CLAIMS = Check(across.check_claims, (across.TAKEN_TWICE,))
 KNOWN_NAMES = Check(across.check_known, (across.NEARLY_THERE, across.NOT_HERE))
+CONNECTION_TYPES = Check(connections.check_connection_types, (connections.TYPE_IS_MISSING,))
 BUILDING = Check(build.check_build, (rules.REFUSED,))
 IGNORES = Check(ignores.apply_ignores, (ignores.IGNORES_NOTHING, ignores.BAD_IGNORE))
 INFORMATION = Check(upcoming.check_upcoming, (upcoming.NEXT_RUNS, upcoming.POOL, upcoming.CONNECTION))
@@ -136,6 +138,7 @@ ALL = (
     ACROSS_FILES,
     CLAIMS,
     KNOWN_NAMES,
+    CONNECTION_TYPES,
     NO_DEFAULTS,
     BUILDING,
     IGNORES,

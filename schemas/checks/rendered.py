@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.shared.suggestions import suggest
 from schemas.catalog.lookup import facts_of_task, find_definition, load_schema
 from schemas.checks.examples import BASH
@@ -57,6 +58,11 @@ SEVERAL_STATEMENTS = Rule(
     scope="task",
 )
 QUOTED_SQL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+# A trigger or a routine is one statement with its body, which has semicolons of its own.
+BODY = re.compile(
+    r"\bCREATE\b[^;]*?\b(?:TRIGGER|PROCEDURE|FUNCTION|EVENT)\b[^;]*?\bBEGIN\b.*?\bEND\s*(?=;\s*(?:CREATE\b|\Z)|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 # Airflow renders these with more names than a task's templates have, or they are texts for people.
 TEXTS_FOR_PEOPLE = frozenset(
     {"doc", "doc_md", "doc_json", "doc_rst", "doc_yaml", "map_index_template", "task_display_name"}
@@ -144,9 +150,18 @@ def check_files(document: Document) -> Iterator[Problem]:
             continue
         near = suggest(found.text, _files_in(folders[:-1], found.text))
         message = f"{found.of} takes {found.text!r} for the name of a file, which does not exist"
-        shown = " and ".join(dict.fromkeys(display_name(folder) or "." for folder in folders))
-        hint = near.hint if near else f"put the file into {shown}, or name a folder in template_searchpath"
+        hint = near.hint if near else _where_to_put(document, found.text, folders)
         yield document.problem(NO_SUCH_FILE, found.path, message, hint, fix=fix_of(found.text, near))
+
+
+def _where_to_put(document: Document, name: str, folders: list[Path]) -> str:
+    """Return the places where the file is looked for: first the one beside the YAML."""
+    beside = document.path.parent
+    others = [folder for folder in folders if folder not in (beside.resolve(), PROJECT_ROOT)]
+    places = [f"beside the YAML ({display_name(beside / name)})"]
+    places += [f"into {display_name(folder)}" for folder in others]
+    places += ["into the project's folder"]
+    return f"put it {' or '.join(places)}, or name its folder in template_searchpath"
 
 
 def _files_in(folders: list[Path], name: str) -> list[str]:
@@ -172,6 +187,7 @@ def check_statements(document: Document) -> Iterator[Problem]:
 def count_statements(sql: str) -> int:
     """Return how many statements a text has: parts between semicolons, outside of quotes and comments."""
     bare = QUOTED_SQL.sub(lambda match: "" if match[0].startswith(("--", "/*")) else "x", sql)
+    bare = BODY.sub("x", bare)
     return sum(1 for part in bare.split(";") if part.strip())
 
 
@@ -214,6 +230,8 @@ def is_rendered(task: dict[str, Any], key: str) -> bool | None:
         function = resolved(task.get("python_callable"))
         known = inspect.isfunction(function) and key in inspect.signature(function).parameters
         return True if known else None
+    if key not in _base() and {*fields} - {*facts_of_task(task).get("properties", {}), *_base()}:
+        return None  # the class makes a field of its other arguments, as sql is made of checks
     return False
 
 

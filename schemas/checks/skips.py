@@ -115,7 +115,8 @@ def check_joins(document: Document) -> Iterator[Problem]:
         reached = {name: graph.before(name) for name in order} if choosing else {}
         for branch in choosing:
             sides = [name for name in order if branch in graph.upstream[name]]
-            for task_id, missing in _lost(graph, rules, reached, sides).items():
+            choices = _choices(graph, branch) or [{side} for side in sides]
+            for task_id, missing in _lost(graph, rules, reached, sides, choices).items():
                 if not graph.is_certain(task_id):
                     continue
                 if task_id in sides:
@@ -130,6 +131,25 @@ def check_joins(document: Document) -> Iterator[Problem]:
                 yield document.problem(SKIPPED_JOIN, graph.paths[task_id], message, hint, key=True)
 
 
+def _choices(graph: Graph, branch: str) -> list[set[str]]:
+    """Return the tasks that each outcome of a branch chooses, where its arguments say both; else nothing."""
+    task, found = graph.tasks[branch], []
+    for key in ("follow_task_ids_if_true", "follow_task_ids_if_false"):
+        value = task.get(key)
+        chosen: set[str] = set()
+        for target in value if isinstance(value, list) else [value]:
+            if not isinstance(target, str):
+                return []  # not given, or a mistake that is reported
+            if target in graph.full_ids:
+                chosen.add(graph.full_ids[target])
+            elif target in graph.full_group_ids:
+                chosen |= graph.first_of(graph.full_group_ids[target])
+            else:
+                return []  # a template, or a mistake that is reported
+        found.append(chosen)
+    return found
+
+
 def _rules(document: Document, graph: Graph) -> dict[str, str]:
     """Return each task's trigger rule, that of default_args where it has none of its own."""
     default = document.default_args_of(graph.dag_id).get("trigger_rule") or ALL_SUCCESS
@@ -137,23 +157,27 @@ def _rules(document: Document, graph: Graph) -> dict[str, str]:
 
 
 def _lost(
-    graph: Graph, rules: dict[str, str], reached: dict[str, set[str]], sides: list[str]
+    graph: Graph,
+    rules: dict[str, str],
+    reached: dict[str, set[str]],
+    sides: list[str],
+    choices: list[set[str]],
 ) -> dict[str, set[str]]:
     """Return the tasks that one choice skips although something on the chosen side leads to them.
 
-    For each: which of the tasks before it are skipped. Each side is tried alone; what is found counts as
+    For each: which of the tasks before it are skipped. Each of ``choices`` is tried; what is found counts as
     running then, so that what only follows from it is not found too. ``reached`` has the tasks in order,
     with all that run before each.
     """
     found: dict[str, set[str]] = {}
-    for chosen in sides:
-        after = {name for name, before in reached.items() if chosen in before} | {chosen}
+    for chosen in choices:
+        after = {name for name, before in reached.items() if chosen & before} | chosen
         skipped = {side for side in sides if side not in after}
         for name in reached:
             before = graph.upstream[name]
             if name in skipped or not before & skipped or not _is_skipped(rules[name], before, skipped):
                 continue
-            if name == chosen or (before - skipped) & after:
+            if name in chosen or (before - skipped) & after:
                 found.setdefault(name, before & skipped)
             else:
                 skipped.add(name)
@@ -176,7 +200,8 @@ def check_short_circuits(document: Document) -> Iterator[Problem]:
         rules = _rules(document, graph)
         for gate in _skipping(graph, "short circuit"):
             task = graph.tasks[gate]
-            if not task.get("ignore_downstream_trigger_rules", facts_of_task(task).get("x-skips-all")):
+            given = {**document.default_args_of(graph.dag_id), **task}
+            if not given.get("ignore_downstream_trigger_rules", facts_of_task(task).get("x-skips-all")):
                 continue
             for task_id in graph.tasks:
                 if gate not in graph.before(task_id) or rules[task_id] in SKIPPED_BY_ONE:

@@ -73,7 +73,9 @@ def _operator_arguments(
         return
     for where in ((), ("partial",)):
         values = task.get(where[0]) if where else task
-        given = {key: value for key, value in values.items() if key in own["properties"]} if values else {}
+        if not isinstance(values, dict):
+            continue  # no partial, or one of the wrong kind, which is reported
+        given = {key: value for key, value in values.items() if key in own["properties"]}
         for violation in violations(_operator_validator(str(operator)), given):
             yield from _translate(document, violation, (*path, *where, *violation.path))
     if path in document.damaged:

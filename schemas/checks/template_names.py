@@ -52,7 +52,7 @@ JINJA_NAMES = ("cycler", "dict", "joiner", "lipsum", "namespace", "range")
 # A run that an asset starts has no logical date, and so none of these.
 DATED = frozenset(
     {
-        *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date", "task_instance_key_str"),
+        *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date"),
         *("data_interval_start", "data_interval_end"),
     }
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from batch_serving.shared.root import PROJECT_ROOT
 from schemas.documents.defaults import merge, merge_files
 from schemas.documents.paths import is_free
 from schemas.documents.rules import GIVEN_TWICE, UNREADABLE
@@ -146,6 +147,8 @@ def display_name(path: Path) -> str:
 
     What is not UTF-8 in it is replaced.
     """
+    if path.is_relative_to(PROJECT_ROOT / "examples"):
+        path = path.relative_to(PROJECT_ROOT)
     text = os.fsencode(path).decode("utf-8", "replace")
     _, found, rest = f"/{text}".rpartition("/dag_configs/")
     if found:

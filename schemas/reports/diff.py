@@ -16,6 +16,9 @@ from schemas.documents.reading import Document, find_defaults, find_files, read_
 from schemas.documents.tasks import dependencies_of, tasks_of
 from schemas.reports.mermaid import readable
 
+LONGEST = 100  # characters of a value
+CONTEXT = 20  # of those before the first difference
+
 
 def describe(folder_or_file: Path) -> dict[str, dict[str, Any]]:
     """Return every DAG below a path by dag_id, with its defaults merged in; raises DocumentError."""
@@ -84,11 +87,29 @@ def _values(old: dict[str, Any], new: dict[str, Any], prefix: str) -> Iterator[s
         if isinstance(old.get(key), dict) and isinstance(new.get(key), dict):
             yield from _values(old[key], new[key], f"{prefix}{key}.")
         elif key not in new:
-            yield f"- {prefix}{key}: {old[key]!r}"
+            yield f"- {prefix}{key}: {_short(old[key])}"
         elif key not in old:
-            yield f"+ {prefix}{key}: {new[key]!r}"
+            yield f"+ {prefix}{key}: {_short(new[key])}"
         else:
-            yield f"~ {prefix}{key}: {old[key]!r} → {new[key]!r}"
+            begin = _same_beginning(old[key], new[key])
+            yield f"~ {prefix}{key}: {_short(old[key], begin)} → {_short(new[key], begin)}"
+
+
+def _same_beginning(old: Any, new: Any) -> int:
+    """Return how many characters two long values may lose at their beginning, because both have them."""
+    texts = [repr(old), repr(new)]
+    if max(map(len, texts)) <= LONGEST:
+        return 0
+    pairs = enumerate(zip(*texts, strict=False))
+    same = next((place for place, (one, other) in pairs if one != other), min(map(len, texts)))
+    return max(0, same - CONTEXT)
+
+
+def _short(value: Any, begin: int = 0) -> str:
+    """Return a value on one line that can be read: a page of documentation is cut."""
+    text = repr(value)
+    shown = f"…{text[begin:]}" if begin else text
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
 
 
 def _next_runs(config: dict[str, Any], now: datetime) -> Iterator[str]:

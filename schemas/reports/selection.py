@@ -51,6 +51,6 @@ def _codes(text: str) -> tuple[str, ...]:
     codes = tuple(part.strip().upper() for part in text.split(",") if part.strip())
     for code in codes:
         if not any(name.startswith(code) for name in RULES):
-            hint = did_you_mean(code, RULES) or f"the codes are {', '.join(RULES)}"
+            hint = did_you_mean(code, RULES) or "`explain` lists the codes"
             raise ValueError(f"there is no code {code!r}; {hint}")
     return codes

@@ -21,6 +21,9 @@ TESTS = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Print the table."""
+    from batch_serving.shared.command_line import end_in_order
+
+    end_in_order()
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["AIRFLOW_HOME"] = temporary
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"

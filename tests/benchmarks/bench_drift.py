@@ -136,6 +136,9 @@ def _rules(shape: str) -> tuple[Peer, Ours]:
 
 def main() -> None:
     """Print both tables."""
+    from batch_serving.shared.command_line import end_in_order
+
+    end_in_order()
     print(f"\ndrift: false alarms in {QUIET_DAYS} quiet days, after training on {TRAINING_ROWS} rows")
     print(f"{'feature':26} {'rows a day':>10} {'first release':>14} {'now':>8}")
     worst = 0.0

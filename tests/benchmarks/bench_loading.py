@@ -167,6 +167,9 @@ def measure(code: str, folder: Path, count: int, home: Path, repeats: int, **mor
 
 def main() -> None:
     """Print the tables."""
+    from batch_serving.shared.command_line import end_in_order
+
+    end_in_order()
     with tempfile.TemporaryDirectory() as temporary:
         places = {
             count: (Path(temporary) / str(count) / "dag_configs", Path(temporary) / f"home{count}")

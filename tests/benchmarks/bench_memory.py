@@ -199,7 +199,8 @@ def main() -> None:
     """Print the table."""
     logging.disable(logging.WARNING)
     from databases import PASSWORD, database
-    from ending import end_in_order
+
+    from batch_serving.shared.command_line import end_in_order
 
     end_in_order()
 
@@ -209,7 +210,7 @@ def main() -> None:
         folder = Path(temporary)
         os.environ["AIRFLOW_HOME"] = temporary
         server = stack.enter_context(database("postgres", folder / "postgres"))
-        user = f"weather:{quote(PASSWORD, safe='')}"
+        user = f"service:{quote(PASSWORD, safe='')}"
         address = f"postgresql://{user}@127.0.0.1:{server.port}/service"
         os.environ |= {
             "AIRFLOW_CONN_BENCH_ROWS": server.connection,

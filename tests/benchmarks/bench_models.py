@@ -381,7 +381,7 @@ def checks_of_data(folder: Path) -> None:
 
 def main() -> None:
     """Print all tables."""
-    from ending import end_in_order
+    from batch_serving.shared.command_line import end_in_order
 
     end_in_order()
     logging.disable(logging.WARNING)

@@ -107,6 +107,9 @@ def write_history(output: Path, rows: int) -> None:
 
 def main() -> None:
     """Print the table."""
+    from batch_serving.shared.command_line import end_in_order
+
+    end_in_order()
     from callables import weather
 
     ways = {"preprocess": OURS, "one CSV, pandas": PANDAS}

@@ -317,3 +317,8 @@ def test_a_callback_of_a_dag_may_leave_out_runs_whose_tasks_report_themselves(
     found = {"dag": SimpleNamespace(dag_id="train_model"), "run_id": "manual__1", "reason": reason}
     notifications.notify_failure(found, unless_a_task_failed=True)
     assert len(slack.messages) == sent
+
+
+def test_a_connection_whose_type_is_not_installed_is_reported_with_the_command(slack: Slack) -> None:
+    notifications.notify_failure(context(ValueError('Unknown hook type "sqlite"')))
+    assert "it needs the provider sqlite, which is not installed: make setup EXTRAS=" in slack.messages[0]

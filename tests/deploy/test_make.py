@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import local
 import pytest
+from mariadb import MariaDb
+from rest import new_session
+from running_airflow import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +64,45 @@ def instance_of(folder: Path) -> local.Instance:
     return local.Instance(folder / ".airflow", settings)
 
 
+def password_of(name: str, *arguments: str, folder: Path) -> str:
+    """Add a user and return the password that was printed."""
+    found = re.search(r"password  (\S+)", make(folder, "user", f"NAME={name}", *arguments).stdout)
+    assert found
+    return found[1]
+
+
+class Browser:
+    """Who has logged in through the API of one instance."""
+
+    def __init__(self, instance: local.Instance, name: str, password: str) -> None:
+        self._base = f"{instance.address}/api/v2"
+        login = {"username": name, "password": password}
+        self._session = new_session()
+        self.answer = self._session.post(f"{instance.address}/auth/token", json=login, timeout=30)
+        if self.answer.ok:
+            self._session.headers["Authorization"] = f"Bearer {self.answer.json()['access_token']}"
+
+    def reads(self, path: str) -> int:
+        """Return the HTTP status of a GET."""
+        return self._session.get(self._base + path, timeout=30).status_code
+
+    def triggers(self, dag_id: str) -> int:
+        """Return the HTTP status of a request to start a run."""
+        path = f"{self._base}/dags/{dag_id}/dagRuns"
+        return self._session.post(path, json={"logical_date": None}, timeout=30).status_code
+
+
+EARLY: dict[str, str] = {}  # the password of the user who was added before Airflow was there
+
+
+def test_a_user_can_be_added_before_the_first_start(clone: Path) -> None:
+    EARLY["early"] = password_of("early", "ROLE=viewer", folder=clone)
+    listed = make(clone, "user").stdout
+    assert re.search(r"^ +early +viewer +added by `make user`$", listed, re.MULTILINE)
+    assert re.search(r"^ +admin +admin +in AIRFLOW__CORE", listed, re.MULTILINE)
+    assert EARLY["early"] not in listed
+
+
 def test_up_prints_address_and_login_and_down_and_up_keep_the_history(clone: Path) -> None:
     first = make(clone, "up")
     instance = instance_of(clone)
@@ -88,6 +131,81 @@ def test_up_prints_address_and_login_and_down_and_up_keep_the_history(clone: Pat
     assert before <= {run["dag_run_id"] for run in local.Api(instance).runs("collect_weather")}
 
 
+def test_users_come_and_go_while_airflow_runs(clone: Path) -> None:
+    early = EARLY.get("early") or password_of("early", "ROLE=viewer", folder=clone)
+    make(clone, "up")
+    instance = instance_of(clone)
+    viewer = Browser(instance, "early", early)  # has been there through two starts
+    assert viewer.reads("/dags") == 200
+    assert viewer.triggers("train_model") == 403
+    assert Browser(instance, "early", "wrong").answer.status_code == 401
+
+    user = Browser(instance, "kim", password_of("kim", "ROLE=user", folder=clone))
+    assert user.triggers("train_model") == 200
+    assert user.reads("/connections") == 403
+    op = Browser(instance, "lee", password_of("lee", "ROLE=op", folder=clone))
+    assert op.reads("/connections") == 200
+    admin = Browser(instance, "park", password_of("park", "ROLE=admin", folder=clone))
+    assert admin.reads("/connections") == 200
+
+    again = make(clone, "user", "NAME=kim", "ROLE=op", check=False)
+    assert "user: kim is there already, as user; " in again.stderr
+    assert "user: kim is removed, and logged out" in make(clone, "user", "NAME=kim", "DELETE=1").stdout
+    assert user.reads("/dags") == 403  # with the token of before
+    promoted = Browser(instance, "kim", password_of("kim", "ROLE=op", folder=clone))
+    assert promoted.reads("/connections") == 200
+    assert user.reads("/connections") == 403
+
+    password_file = clone / ".airflow" / "simple_auth_manager_passwords.json.generated"
+    assert oct(password_file.stat().st_mode & 0o777) == "0o600"
+    output = instance.log_file.read_text(encoding="utf-8")
+    assert not [one for one in (instance.password(), early) if one in output]
+
+
+def test_users_of_the_env_file_are_changed_there(clone: Path) -> None:
+    file = clone / ".env"
+    before = file.read_text(encoding="utf-8")
+    setting = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
+    file.write_text(f"{before}{setting}=admin:admin,choi:op\n", encoding="utf-8")
+    try:
+        refused = make(clone, "user", "NAME=choi", "ROLE=viewer", check=False)
+        assert f"choi is there already, as op: {setting} has it; change it there" in refused.stderr
+        assert re.search(rf"choi +op +in {setting}", make(clone, "user").stdout)
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.needs("mariadb")
+def test_examples_are_chosen_loaded_off_and_run(clone: Path) -> None:
+    unknown = make(clone, "up", "EXAMPLES=hello_wrld", check=False)
+    assert "there is no example 'hello_wrld'; did you mean 'hello_world'?" in unknown.stderr
+
+    first = make(clone, "up", "EXAMPLES=hello_world building_blocks").stdout
+    assert "examples: building_blocks, hello_world" in first
+    store = MariaDb(clone / ".airflow" / "feature_store", "feature_store")
+    assert f"a MariaDB on port {store.port()} of this machine" in first
+    assert {path.stat().st_mode & 0o077 for path in (store.folder, store.folder / "password")} == {0}
+    listed = local.Api(instance_of(clone)).get("/dags?limit=100&tags=example")["dags"]
+    assert {"hello_world", "building_blocks_sql"} <= {dag["dag_id"] for dag in listed}
+    on = {dag["dag_id"] for dag in listed if not dag["is_paused"]}
+    assert on == {"building_blocks_called"}  # which runs only when another DAG calls it
+
+    ran = make(clone, "run", "DAG=building_blocks_sql").stdout
+    assert "run: success" in ran
+    failed = make(clone, "run", "DAG=hello_world", "CONF=[1]", check=False)
+    assert (failed.returncode, "CONF must be a JSON object" in failed.stderr) == (2, True)
+    near = make(clone, "run", "DAG=hello_wrld", check=False)
+    assert "there is no DAG 'hello_wrld'; did you mean 'hello_world'?" in near.stderr
+
+    make(clone, "up", "EXAMPLES=")
+    api = local.Api(instance_of(clone))
+    # Airflow looks each 60 s for DAGs that have not been loaded for 50 s.
+    wait_until(lambda: not api.get("/dags?limit=100&tags=example")["dags"], "none", 150)
+    make(clone, "down")
+    assert store.process() is None
+    make(clone, "up")
+
+
 def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:
     running = {process.pid for process in instance_of(clone).processes()}
     found = make(clone, "demo")
@@ -98,6 +216,43 @@ def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:
     leaders = {process.pid for process in instance_of(clone).processes()}
     assert running & leaders  # what `make up` started goes on
     assert not (clone / "output" / "demo" / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(("deploy/demo.py",), signal.SIGHUP), (("deploy/local.py", "up"), signal.SIGTERM)],
+    ids=["closed terminal", "up"],
+)
+def test_a_command_that_is_ended_while_it_starts_leaves_nothing(
+    clone: Path, command: tuple[str, ...], number: int
+) -> None:
+    make(clone, "down")
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = subprocess.Popen(
+        [str(clone / ".venv" / "bin" / "python"), *command],
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "waiting for the API server" in line:
+            break
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert "waiting for" not in output
+    assert process.returncode == 130
+    for home in (clone / ".airflow", clone / ".airflow" / "demo"):
+        assert local.Instance(home, {}).processes() == []
+
+
+def test_setup_changes_nothing_that_is_installed(clone: Path) -> None:
+    stamp = clone / ".venv" / ".installed"
+    make(clone, "setup")
+    before = stamp.read_text(encoding="utf-8"), stamp.stat().st_mtime_ns
+    assert make(clone, "setup").stdout == ""
+    assert (stamp.read_text(encoding="utf-8"), stamp.stat().st_mtime_ns) == before
 
 
 def test_check_is_clean(clone: Path) -> None:
@@ -113,7 +268,7 @@ def test_extras_bring_providers_stay_and_go(clone: Path) -> None:
     make(clone, "setup")
     unknown = make(clone, "setup", "EXTRAS=htttp", check=False)
     assert unknown.returncode
-    assert "no extra htttp; there are database, http, " in unknown.stderr
+    assert "no extra htttp; there are database, examples, http, " in unknown.stderr
     missing = make(clone, "check", check=False).stdout
     assert "it needs the provider http, which is not installed: make setup EXTRAS=http" in missing
 
@@ -122,7 +277,9 @@ def test_extras_bring_providers_stay_and_go(clone: Path) -> None:
     assert "unknown key 'endpont' for HttpOperator" in make(clone, "check", check=False).stdout
     assert "installing" not in make(clone, "setup").stdout
 
-    make(clone, "setup", "EXTRAS=")
+    removed = make(clone, "setup", "EXTRAS=")
+    assert "setup: removing the extras http\n" in removed.stdout
+    assert "Deprecated" not in removed.stdout + removed.stderr
     assert not schema.exists()
     assert make(clone, "check", check=False).stdout == missing
     shown.unlink()

@@ -15,7 +15,7 @@ import pytest
 from pages import PAGES, ROOT, Page, page
 
 BIN = Path(sys.executable).parent
-FOLDERS = "batch_cli|batch_serving|callables|dag_configs|dags|data|deploy|docs|schemas|tests"
+FOLDERS = "batch_cli|batch_serving|callables|dag_configs|dags|data|deploy|docs|examples|schemas|tests"
 MADE_BY_RUNS = (".airflow", "output", ".env", ".venv")
 # Settings of packages that the project does not install.
 OTHER_SECTIONS = ("CELERY", "DAG_FACTORY")
@@ -127,7 +127,7 @@ def check_command(command: str) -> None:
         names = rest[:1] if program == "uv" else rest[:2]
         check_options(rest[len(names) :], str(BIN / program.rpartition("/")[2]), *names)
     else:
-        assert program in ("git", "cd", "export", "rm"), command
+        assert program in ("git", "cd", "curl", "export", "rm"), command
 
 
 @each_page

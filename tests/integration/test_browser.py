@@ -1,57 +1,27 @@
-"""The UI in Debian's chromium: log in, see the four DAGs, a green graph, a broken file.
-
-``UPDATE_SCREENSHOT=1`` updates the picture in the README; otherwise it goes to output/screenshots/.
-"""
+"""The UI in Debian's chromium: log in, see the four DAGs, a green graph, a broken file."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import programs
 import pytest
-from conftest import Running, Trained, wait_until
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import logged_in, open_graph, screenshot
+from conftest import Trained
+from playwright.sync_api import Page, expect
+from running_airflow import Running, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 DAGS = ("collect_weather", "predict", "promote_model", "train_model")
 
 
 @pytest.fixture(scope="module")
 def page(running: Running) -> Iterator[Page]:
     """A browser that has logged in through the form."""
-    browser_path = programs.find(programs.PROGRAMS["chromium"].commands[0])
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=QUIET)
-        page = browser.new_page(viewport={"width": 1360, "height": 720}, timezone_id="Asia/Seoul")
-        page.set_default_timeout(30_000)
-        page.goto(running.instance.address)
-        page.fill("input[name=username]", "admin")
-        page.fill("input[name=password]", running.instance.password())
-        page.click("button[type=submit]")
-        expect(page.get_by_role("link", name="Dags")).to_be_visible()
-        yield page
-        browser.close()
-
-
-def screenshot(page: Page, name: str) -> Path:
-    """Save what the browser shows and return the file."""
-    folder = ROOT / ("deploy/images" if os.environ.get("UPDATE_SCREENSHOT") else "output/screenshots")
-    path = folder / f"{name}.png"
-    page.screenshot(path=path)
-    return path
+    with logged_in(running.instance) as found:
+        yield found
 
 
 def test_the_four_dags_are_listed(running: Running, page: Page) -> None:
@@ -64,10 +34,7 @@ def test_promote_model_is_a_green_graph_that_the_asset_links_to_train_model(
     running: Running, trained: Trained, page: Page
 ) -> None:
     _, promoted = trained
-    page.goto(
-        f"{running.instance.address}/dags/promote_model/runs/{promoted['dag_run_id'].replace('+', '%2B')}"
-    )
-    page.get_by_label(re.compile("^Show Graph")).click()
+    open_graph(page, running.instance.address, "promote_model", promoted["dag_run_id"])
     page.get_by_role("button", name="Options").click()
     page.get_by_role("combobox").filter(has_text="Only tasks").click()
     page.get_by_role("option", name="All Dag Dependencies").click()

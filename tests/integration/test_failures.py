@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, Running, copied, started, wait_until
+from running_airflow import ROOT, Running, copied, started, wait_until
 
 FAILING = Path(__file__).resolve().parent / "failing"
 LOOK_S = 2

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import psutil
 import pytest
-from conftest import Running, Trained, wait_until
+from conftest import Trained
 from kma_faults import FAULTS
+from running_airflow import Running, wait_until
 from servers import KEY, kma_answer
 from trees import tree
 from werkzeug import Response

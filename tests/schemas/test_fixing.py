@@ -138,6 +138,9 @@ def test_a_name_in_a_template(tmp_path: Path, wrong: str, right: str) -> None:
         f"    last: {{operator: {EMPTY}, dependencies: [left3]}}\n",
         # the right key is there already
         f"a:\n  schedule: none\n  schedul: none\n  tasks: {{first: {{operator: {EMPTY}}}}}\n",
+        # a provider that is not installed, and one whose package would not have the class
+        "a:\n  tasks:\n    b: {operator: airflow.providers.ftp.sensors.ftp.FTPSensor, path: c}\n",
+        "a:\n  tasks:\n    b: {operator: airflow.providers.smpt.sensors.smtp.MailSensor, path: c}\n",
         # nothing is near
         f"a:\n  colour: red\n  tasks: {{first: {{operator: {EMPTY}}}}}\n",
         # a value of the wrong kind could be meant in many ways
@@ -175,6 +178,16 @@ def test_a_fix_that_shows_another_mistake_is_followed(tmp_path: Path) -> None:
         "      op_kwargs: {modle: digits, keep: 3, run_id: '{{ run_id }}'}\n"
     )
     assert fixed(tmp_path, text) == text.replace("prun\n", "prune\n").replace("modle", "model")
+
+
+def test_a_path_with_two_mistakes_is_corrected_to_one_that_resolves(tmp_path: Path) -> None:
+    text = (
+        "a:\n  tasks:\n    first:\n"
+        "      operator: airflow.providers.standard.operators.python.PythonOperator\n"
+        "      python_callable: callables.modls.prun\n"
+        "      op_kwargs: {model: digits, keep: 3, run_id: '{{ run_id }}'}\n"
+    )
+    assert fixed(tmp_path, text) == text.replace("modls.prun\n", "models.prune\n")
 
 
 def test_a_dry_run_prints_the_difference_and_writes_nothing(tmp_path: Path) -> None:

@@ -408,3 +408,43 @@ def test_colours_and_progress_are_for_a_terminal_and_never_with_no_color() -> No
     assert re.search(r"checked \d+ of \d+ files", shown)
     assert "\033[31" not in on_a_terminal(NO_COLOR="1")
     assert "\033" not in run("check", "tests/configs/invalid", "--no-build").stdout
+
+
+def test_a_folder_without_yaml_and_a_file_that_is_none_are_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# Notes\n- [a list\n")
+    folder, file = run("check", str(tmp_path)), run("check", str(tmp_path / "notes.md"))
+    assert (folder.returncode, folder.stderr) == (2, f"no YAML file in {tmp_path}\n")
+    assert (file.returncode, file.stderr) == (2, f"{tmp_path}/notes.md is not a YAML file (.yaml, .yml)\n")
+    (tmp_path / "defaults.yml").write_text("timezone: UTC\n")
+    assert run("check", str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--select", "--ignore"])
+@pytest.mark.parametrize("codes", ["", " , "])
+def test_an_empty_selection_is_wrong_usage(option: str, codes: str) -> None:
+    found = run("check", INVALID, f"{option}={codes}")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == f"{option} needs codes, such as {option} DAG1,DAG203\n"
+
+
+def test_a_code_that_does_not_exist_is_a_short_line() -> None:
+    assert run("check", "--select", "FOO").stderr == "there is no code 'FOO'; `explain` lists the codes\n"
+
+
+def test_the_beginning_of_codes_lists_them() -> None:
+    found = run("explain", "dag20")
+    assert found.returncode == 0
+    assert [line.split()[0] for line in found.stdout.splitlines()] == [
+        one for one in RULES if one.startswith("DAG20")
+    ]
+
+
+def test_a_graph_of_a_folder_or_of_no_file_says_what_to_name(tmp_path: Path) -> None:
+    folder = run("graph", "dag_configs")
+    assert folder.returncode == 2
+    assert (
+        folder.stderr == "dag_configs is a folder; name one file, such as dag_configs/collect_weather.yaml\n"
+    )
+    missing = run("graph", "dag_configs/predic.yaml")
+    assert missing.returncode == 2
+    assert missing.stderr == "dag_configs/predic.yaml does not exist; did you mean 'predict.yaml'?\n"

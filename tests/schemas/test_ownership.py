@@ -80,7 +80,7 @@ def test_a_dag_id_is_found_however_it_is_written(tmp_path: Path, way: str, dag_i
     for number, template in enumerate(NOT_THERE):
         (tmp_path / f"other_{number}.yaml").write_text(text_of(template, dag_id), encoding="utf-8")
     (tmp_path / "the_one.yaml").write_text(text_of(WAYS[way], dag_id), encoding="utf-8", newline="")
-    found = Ownership(tmp_path, {}, dag_ids_in).find(dag_id)
+    found = Ownership([tmp_path], {}, dag_ids_in).find(dag_id)
     assert found is not None
     assert found.path == tmp_path / "the_one.yaml"
 
@@ -92,7 +92,7 @@ def test_a_key_that_yaml_does_not_read_as_text_is_not_a_dag_of_the_same_reading(
     # The checker refuses such a key: the file loads no DAG, and must not take one from another file.
     (tmp_path / "a.yaml").write_text(text_of(OTHER_WRITINGS[dag_id], dag_id), encoding="utf-8")
     (tmp_path / "b.yaml").write_text(f'"{dag_id}": {{}}\n', encoding="utf-8")
-    found = Ownership(tmp_path, {}, dag_ids_in).find(dag_id)
+    found = Ownership([tmp_path], {}, dag_ids_in).find(dag_id)
     assert found is not None
     assert found.path == tmp_path / "b.yaml"
 
@@ -121,14 +121,14 @@ def write_folder(folder: Path, chance: random.Random) -> dict[str, str]:
 @pytest.mark.parametrize("seed", range(300))
 def test_a_task_finds_the_file_that_a_pass_over_all_files_takes(tmp_path: Path, seed: int) -> None:
     places = write_folder(tmp_path, random.Random(seed))
-    everything = Ownership(tmp_path, places, dag_ids_in)
+    everything = Ownership([tmp_path], places, dag_ids_in)
     for path in find_files(tmp_path):
         for dag_id in IDS:
             if holds(path, dag_id):
                 everything.owner(dag_id, path)
     for dag_id in IDS:
         owner = expected(tmp_path, dag_id, places)
-        found = Ownership(tmp_path, places, dag_ids_in).find(dag_id)
+        found = Ownership([tmp_path], places, dag_ids_in).find(dag_id)
         assert (found.path if found else None) == owner
         if any(holds(path, dag_id) for path in find_files(tmp_path)):
             assert everything.owners[dag_id] == owner
@@ -144,13 +144,13 @@ def test_a_file_named_after_its_dag_is_the_only_one_that_is_read(tmp_path: Path)
             f"dag_{number}: {{}}\nmentions: dag_33\n", encoding="utf-8"
         )
     opened.clear()
-    found = Ownership(tmp_path, {}, dag_ids_in).find("dag_33")
+    found = Ownership([tmp_path], {}, dag_ids_in).find("dag_33")
     assert found is not None
     assert [name for name in opened if name.endswith(".yaml")] == [str(tmp_path / "dag_33.yaml")]
 
 
 def test_the_file_that_had_the_dag_is_read_without_listing_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text("predict: {}\n", encoding="utf-8")
-    ownership = Ownership(tmp_path, {"predict": str(tmp_path / "file.yaml")}, dag_ids_in)
+    ownership = Ownership([tmp_path], {"predict": str(tmp_path / "file.yaml")}, dag_ids_in)
     assert ownership.find("predict") is not None
     assert "files" not in vars(ownership)  # a cached property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -10,16 +11,17 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pages import ROOT
 
 DAY = "2026-01-05"
 SCRIPT = """
-import runpy, sys
+import json, runpy, sys
 import pendulum
 dags = runpy.run_path("dags/load_all.py")
-for dag_id in sys.argv[2:]:
-    run = dags[dag_id].test(logical_date=pendulum.parse(sys.argv[1]))
+for dag_id in sys.argv[3:]:
+    run = dags[dag_id].test(logical_date=pendulum.parse(sys.argv[1]), run_conf=json.loads(sys.argv[2]))
     print("STATES", {dag_id: {task.task_id: str(task.state) for task in run.get_task_instances()}}, flush=True)
 """
 
@@ -30,6 +32,7 @@ class Project:
 
     folder: Path
     home: Path
+    conf: dict[str, Any] = field(default_factory=dict)  # what the next runs are triggered with
     output: str = field(default="", repr=False)
 
     def add(self, name: str, text: str) -> None:
@@ -39,7 +42,7 @@ class Project:
     def run(self, *dag_ids: str, **connections: str) -> dict[str, dict[str, str]]:
         """Run DAGs for DAY with these connections; return the state of each task, by dag_id and task_id."""
         variables = {f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()}
-        command = [sys.executable, "-c", SCRIPT, DAY, *dag_ids]
+        command = [sys.executable, "-c", SCRIPT, DAY, json.dumps(self.conf), *dag_ids]
         found = subprocess.run(
             command,
             cwd=self.folder,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import programs
+from mariadb import MariaDb
 
 PASSWORD = "pass/word?of=the&tests"
 START_TIMEOUT_S = 60
@@ -30,23 +31,40 @@ class Database:
     def connection(self) -> str:
         """The value of an AIRFLOW_CONN_… variable."""
         fields = {"conn_type": self.kind, "host": "127.0.0.1", "port": self.port, "schema": "service"}
-        return json.dumps({**fields, "login": "weather", "password": PASSWORD})
+        return json.dumps({**fields, "login": "service", "password": PASSWORD})
 
 
 @contextlib.contextmanager
 def database(kind: str, folder: Path) -> Iterator[Database]:
     """Start a server with an empty database ``service``, and stop it by its own process id."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _postgres_server(folder) if kind == "postgres" else _mariadb_server(folder) as port:
+        yield Database(kind, port)
+
+
+@contextlib.contextmanager
+def _mariadb_server(folder: Path) -> Iterator[int]:
+    (folder / "password").write_text(PASSWORD)
+    server = MariaDb(folder, "service")
+    server.start()
+    try:
+        yield server.port()
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _postgres_server(folder: Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     data = folder / "data"
     data.mkdir(parents=True)
-    start = _postgres if kind == "postgres" else _mariadb
     with (folder / "server.log").open("wb") as log:
-        process = start(folder, data, port, log)
+        process = _postgres(folder, data, port, log)
         try:
-            _wait_for(kind, port, process, folder / "server.log")
-            yield Database(kind, port)
+            _wait_for(port, process, folder / "server.log")
+            yield port
         finally:
             process.terminate()
             process.wait(60)
@@ -63,7 +81,7 @@ def _postgres(folder: Path, data: Path, port: int, log: object) -> subprocess.Po
                 parent.chmod(0o755)
     password = folder / "password"
     password.write_text(PASSWORD)
-    initdb = [str(programs.find("initdb")), "-D", str(data), "-U", "weather", "-A", "scram-sha-256"]
+    initdb = [str(programs.find("initdb")), "-D", str(data), "-U", "service", "-A", "scram-sha-256"]
     subprocess.run(
         [*initdb, f"--pwfile={password}", "-E", "UTF8", "--no-sync"],
         check=True,
@@ -86,55 +104,19 @@ def _postgres(folder: Path, data: Path, port: int, log: object) -> subprocess.Po
     return subprocess.Popen(command, stdout=log, stderr=log, **user)
 
 
-def _mariadb(folder: Path, data: Path, port: int, log: object) -> subprocess.Popen:
-    user = ["--user=root"] if os.geteuid() == 0 else []
-    install = [str(programs.find("mariadb-install-db")), "--no-defaults", f"--datadir={data}", *user]
-    subprocess.run(
-        [*install, "--auth-root-authentication-method=normal", "--skip-test-db"],
-        check=True,
-        stdout=log,
-        stderr=log,
-    )
-    script = folder / "init.sql"
-    script.write_text(
-        f"CREATE DATABASE service;\nCREATE USER weather@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
-        "GRANT ALL ON service.* TO weather@'127.0.0.1';\n"
-    )
-    command = [str(programs.find("mariadbd")), "--no-defaults", f"--datadir={data}", f"--port={port}", *user]
-    command += [
-        "--bind-address=127.0.0.1",
-        f"--socket={folder}/m.sock",
-        f"--init-file={script}",
-        "--skip-name-resolve",
-    ]
-    return subprocess.Popen([*command, f"--pid-file={folder}/pid"], stdout=log, stderr=log)
-
-
-def _wait_for(kind: str, port: int, process: subprocess.Popen, log: Path) -> None:
+def _wait_for(port: int, process: subprocess.Popen, log: Path) -> None:
     import psycopg
-    import pymysql
 
     deadline = time.monotonic() + START_TIMEOUT_S
+    login = {"user": "service", "password": PASSWORD, "dbname": "postgres"}
     while True:
         try:
-            if kind == "postgres":
-                with psycopg.connect(
-                    host="127.0.0.1",
-                    port=port,
-                    user="weather",
-                    password=PASSWORD,
-                    dbname="postgres",
-                    autocommit=True,
-                ) as connection:
-                    connection.execute("CREATE DATABASE service")
-            else:
-                pymysql.connect(
-                    host="127.0.0.1", port=port, user="weather", password=PASSWORD, database="service"
-                ).close()
+            with psycopg.connect(host="127.0.0.1", port=port, autocommit=True, **login) as connection:
+                connection.execute("CREATE DATABASE service")
             return
-        except (psycopg.OperationalError, pymysql.err.OperationalError) as error:
+        except psycopg.OperationalError as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"{kind} did not start: {error}\n{log.read_text(errors='replace')[-2000:]}"
+                    f"PostgreSQL did not start: {error}\n{log.read_text(errors='replace')[-2000:]}"
                 ) from None
             time.sleep(0.1)

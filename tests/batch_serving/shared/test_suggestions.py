@@ -59,3 +59,17 @@ def test_the_closest_name_is_suggested_if_it_is_close() -> None:
     assert closest("recall", ["f1", "accuracy"]) is None
     assert did_you_mean("acuracy", ["accuracy"]) == "did you mean 'accuracy'?"
     assert did_you_mean("recall", ["accuracy"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("from_json", "tojson"),
+        ("b64decode", "b64encode"),
+        ("upper", "lower"),
+        ("include_dags", "exclude_dags"),
+    ],
+)
+def test_the_opposite_is_not_what_is_meant(name: str, known: str) -> None:
+    assert suggest(name, [known]) is None
+    assert did_you_mean(name, [known, f"{name}s"]) == f"did you mean '{name}s'?"

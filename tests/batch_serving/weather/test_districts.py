@@ -36,7 +36,7 @@ def test_a_file_without_the_columns_or_no_file_is_reported(tmp_path: Path) -> No
     file.write_text("name_ko,nx\n", encoding="utf-8")
     with pytest.raises(DistrictsError, match="lacks the columns code, name_en, ny"):
         read_districts(str(file))
-    with pytest.raises(DistrictsError, match="correct `districts` in the YAML"):
+    with pytest.raises(DistrictsError, match="correct `districts`"):
         read_districts("data/nowhere.csv")
 
 

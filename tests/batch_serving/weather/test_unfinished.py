@@ -55,7 +55,7 @@ def test_a_renamed_districts_file_leaves_no_run_unfinished(kma: Kma, output: Pat
     with pytest.raises(RuntimeError):
         collect(**hour_run(10), districts=str(file))
     kma.fault = lambda asked, request: None
-    with pytest.raises(AirflowFailException, match="correct `districts` in the YAML"):
+    with pytest.raises(AirflowFailException, match="correct `districts`"):
         collect(**hour_run(11), districts="data/seul_districts.csv")
     file.unlink()
     collect_and_preprocess(**hour_run(12))

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from batch_serving.shared.extras import how_to_add, setup_command, with_one_command
 from schemas.catalog.lookup import find_definition, load_schema
-from schemas.catalog.providers import base_providers, extras, hint_where, installed_providers
+from schemas.catalog.providers import (
+    NAMESPACES,
+    base_providers,
+    extras,
+    hint_where,
+    installed_providers,
+    published_providers,
+)
 from schemas.reports.formats import as_text
 from schemas.validation import check_paths
 
@@ -42,9 +50,72 @@ example:
         ("airflow.providers.ssh.operators.ssh.SSHOperator", "sftp"),
     ],
 )
-def test_the_hint_is_the_command_that_installs_the_provider(path: str, extra: str) -> None:
+def test_the_hint_is_the_command_that_installs_the_provider(
+    path: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # an environment without extras
     assert hint_where(path, base_providers()).endswith(f"which is not installed: make setup EXTRAS={extra}")
     assert hint_where(path, base_providers() | extras()[extra]) == ""
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ("sftp", "it needs the provider sftp, which is not installed"),  # one letter from smtp
+        ("ssh", "it needs the provider ssh, which is not installed"),
+        ("http", "it needs the provider http, which is not installed"),
+        ("ftp", "it needs apache-airflow-providers-ftp, which is not installed"),
+        ("git", "it needs apache-airflow-providers-git, which is not installed"),
+        ("common.ai", "it needs apache-airflow-providers-common-ai, which is not installed"),
+        ("apache.hdfs", "it needs apache-airflow-providers-apache-hdfs, which is not installed"),
+        ("stfp", "did you mean the provider 'sftp'? it needs the provider sftp, which is not installed"),
+        ("snowflak", "did you mean the provider 'snowflake'? it needs apache-airflow-providers-snowflake"),
+        ("smpt", ""),  # smtp is there: the checker looks at the class
+        ("smtp", ""),
+    ],
+)
+def test_a_name_that_airflow_publishes_is_no_typo_of_an_installed_one(provider: str, expected: str) -> None:
+    found = hint_where(f"airflow.providers.{provider}.operators.some.SomeOperator", base_providers())
+    assert found.startswith(expected) if expected else found == ""
+
+
+def test_no_published_provider_is_taken_for_another_one() -> None:
+    assert len(published_providers()) > 90
+    for provider in published_providers() - base_providers():
+        namespace = provider.partition("-")[0]
+        dotted = provider.replace("-", ".", 1) if namespace in NAMESPACES else provider
+        hint = hint_where(f"airflow.providers.{dotted}.operators.some.SomeOperator", base_providers())
+        assert hint == how_to_add(provider)
+
+
+@pytest.mark.parametrize(
+    ("installed", "missing", "command"),
+    [
+        ("", ["s3"], "make setup EXTRAS=s3"),
+        ("http sql", ["s3"], 'make setup EXTRAS="http s3 sql"'),
+        ("http gone", ["http"], "make setup EXTRAS=http"),
+        ("sql", ["s3", "http"], 'make setup EXTRAS="http s3 sql"'),
+    ],
+)
+def test_the_command_keeps_the_extras_that_are_there(
+    installed: str, missing: list[str], command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (tmp_path / ".installed").write_text(f"0123\n{installed}\n", encoding="utf-8")
+    assert setup_command(*missing) == command
+
+
+def test_what_several_files_lack_is_added_by_one_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (tmp_path / ".installed").write_text("0123\nsql\n", encoding="utf-8")
+    hints = ["did you mean 'a'?", f"b: {setup_command('s3')}", f"c: {setup_command('http')}"]
+    assert with_one_command(hints) == [
+        "did you mean 'a'?",
+        'b: make setup EXTRAS="http s3 sql"',
+        'c: make setup EXTRAS="http s3 sql"',
+    ]
 
 
 def test_a_provider_without_an_extra_is_named_with_the_page_that_says_how() -> None:

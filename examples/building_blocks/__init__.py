@@ -1,0 +1,1 @@
+"""One small DAG for each building block of Airflow."""

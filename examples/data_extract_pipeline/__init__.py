@@ -1,0 +1,1 @@
+"""SQL files as tasks: model features of loan customers, from raw tables, with checks."""

@@ -1,0 +1,1 @@
+"""A bash task and a Python task, every morning."""

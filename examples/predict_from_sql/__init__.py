@@ -1,0 +1,1 @@
+"""Training and predicting from tables: numbers, images whose place stands in a table, and texts."""
