@@ -82,8 +82,9 @@ class _Building(NamedTuple):
             config = merge_files(make_values(found.data), config)
         for level in self._own_levels().values():
             config = merge(make_values(level), config)
+        groups = _by_name(config.get("task_groups"), "group_name")
         for task in _mappings(config.get("tasks")):
-            _convert_arguments(task)
+            _convert_arguments(task, _defaults_of(task, groups, config.get("default_args")))
         config["template_searchpath"] = [str(folder) for folder in search_path(self.document.path, config)]
         return config
 
@@ -147,22 +148,57 @@ def _mappings(tasks: Any) -> list[dict[str, Any]]:
     return [task for task in entries if isinstance(task, dict)] if isinstance(entries, Iterable) else []
 
 
-def _convert_arguments(task: dict[str, Any]) -> None:
+def _by_name(entries: Any, key: str) -> dict[str, dict[str, Any]]:
+    """Return tasks or groups by name, whether they are a mapping or a list."""
+    if isinstance(entries, dict):
+        return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+    return {str(entry.get(key)): entry for entry in _mappings(entries)}
+
+
+def _defaults_of(task: dict[str, Any], groups: dict[str, dict[str, Any]], own: Any) -> dict[str, Any]:
+    """Return the default_args that a task gets: those of its groups, innermost first, and of its DAG."""
+    found: dict[str, Any] = {}
+    name, seen = task.get("task_group_name"), set[str]()
+    while isinstance(name, str) and name in groups and name not in seen:
+        seen.add(name)
+        given = groups[name].get("default_args")
+        found = {**given, **found} if isinstance(given, dict) else found
+        name = groups[name].get("parent_group_name")
+    return {**own, **found} if isinstance(own, dict) else found
+
+
+def _convert_arguments(task: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Make what a task's operator takes of what YAML can give: functions of dotted paths, timedeltas of
-    seconds."""
+    seconds. What is made of ``defaults`` becomes the task's own."""
     from schemas.catalog.imports import resolve
 
     if not isinstance(task.get("operator"), str):
         return
     cls = resolve(task["operator"])
     arguments = converted_arguments(cls) if isinstance(cls, type) else {}
-    places = [given for given in (task, task.get("partial")) if isinstance(given, dict)]
-    for given, name in [(place, key) for place in places for key in arguments.keys() & place.keys()]:
-        value = given[name]
-        if arguments[name] == "function" and isinstance(value, str) and name not in CONVERTED_BY_DAG_FACTORY:
-            given[name] = resolve(value)
-        elif arguments[name] == "timedelta" and isinstance(value, int | float):
-            given[name] = timedelta(seconds=value)
+    if not arguments:
+        return
+    partial, expand = (task[part] if isinstance(task.get(part), dict) else {} for part in ("partial", "expand"))
+    for name in arguments.keys() & defaults.keys() - {*task, *partial, *expand}:
+        (partial if expand else task)[name] = defaults[name]
+        if expand:
+            task["partial"] = partial
+    for given in (task, partial):
+        for name in arguments.keys() & given.keys():
+            given[name] = _converted(given[name], arguments[name], name)
+    for name in arguments.keys() & expand.keys():
+        if isinstance(expand[name], list):
+            expand[name] = [_converted(value, arguments[name], name) for value in expand[name]]
+
+
+def _converted(value: Any, kind: str, name: str) -> Any:
+    from schemas.catalog.imports import resolve
+
+    if kind == "function" and isinstance(value, str) and name not in CONVERTED_BY_DAG_FACTORY:
+        return resolve(value)
+    if kind == "timedelta" and isinstance(value, int | float):
+        return timedelta(seconds=value)
+    return value
 
 
 def _values_at_fault(value: Any, path: KeyPath) -> Iterator[Fault]:

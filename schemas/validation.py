@@ -58,8 +58,9 @@ from schemas.documents.texts import texts
 from schemas.problems import ERROR, Problem
 
 MAX_LEVELS = 5  # of misspelt keys in each other: a DAG's, its tasks', a callback's
+MAX_TEMPLATE = 100_000  # bytes
 SUFFIXES = (".yaml", ".yml")
-FILE_NAME = re.compile(r"[^\s{}]+\.\w{1,5}")
+FILE_NAME = re.compile(r"[^\s{}'\"()]+\.\w{1,5}\b")
 STATIC = (READING, KEYS, VALUES, KEYS_ARE_TEXT, *SAFETY, *CHECKS)
 
 
@@ -176,14 +177,25 @@ def _data_files() -> bytes:
 
 def _template_files(document: Document) -> bytes:
     """Return what says whether a file that the document may name as a template has changed."""
-    named = {text for _, text in texts(document.data, ()) if FILE_NAME.fullmatch(text)}
-    folders = [
-        folder
-        for dag_id in document.dags
-        for folder in search_path(document.path, document.config_of(dag_id))
-    ]
-    files = [file for text in sorted(named) if (file := find_template(text, folders))]
-    return repr([(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]).encode()
+    folders = list(
+        dict.fromkeys(
+            folder
+            for dag_id in document.dags
+            for folder in search_path(document.path, document.config_of(dag_id))
+        )
+    )
+    found: dict[Path, None] = {}
+    todo = [text for _, text in texts(document.data, ())]
+    while todo:
+        names = {*FILE_NAME.findall(todo.pop())}
+        fresh = [file for name in sorted(names) if (file := find_template(name, folders)) and file not in found]
+        found.update(dict.fromkeys(fresh))
+        for file in fresh:  # a template may include others; a large file is data
+            if file.stat().st_size > MAX_TEMPLATE:
+                continue
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                todo.append(file.read_text(encoding="utf-8"))
+    return repr([(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in found]).encode()
 
 
 def check_file(document: Document, defaults: list[Path], *, build: bool) -> list[Problem]:

@@ -16,7 +16,8 @@ from typing import Any
 
 from schemas.catalog.imports import is_private, own_packages
 from schemas.catalog.providers import base_providers, is_of
-from schemas.catalog.signatures import TEMPLATE, TYPED, Schema, arguments
+from schemas.catalog.signatures import CALLABLE, TEMPLATE, TYPED, Schema, arguments
+from schemas.catalog.template_types import ROOTS, context_names, template_types
 
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
@@ -34,10 +35,17 @@ TIMEDELTA = {
     "x-kind": "a timedelta",
 }
 OBJECT: Schema = {"anyOf": [TYPED, {"type": "null"}], "x-kind": "an object, given by __type__"}
-HOOK = {
-    **OBJECT,
-    "description": "An object that can be called, of a class in callables",
+HOOK: Schema = {
+    "anyOf": [CALLABLE, TYPED, {"type": "null"}],
+    "description": "A function's dotted path, or an object that can be called",
+    "x-kind": "a function's dotted path, or an object that can be called",
     "examples": [{"__type__": "callables.hooks.Hook"}],
+}
+RESOURCES: Schema = {
+    "type": "object",
+    "properties": {name: {"type": "number", "minimum": 0} for name in ("cpus", "ram", "disk", "gpus")},
+    "additionalProperties": False,
+    "description": "What the task needs, for executors that look at it: cpus, ram and disk in MB, gpus",
 }
 DATE = {"description": "A date or time, such as 2026-01-01; timezone says where"}
 CALLBACK = {
@@ -140,6 +148,7 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     # A text or a mapping would be taken, and be of no use only when the task runs, or fails.
     "post_execute": HOOK,
     "pre_execute": HOOK,
+    "resources": RESOURCES,
     "retry_policy": {
         **OBJECT,
         "examples": [
@@ -159,7 +168,7 @@ ARGUMENT_TYPES: dict[str, Schema] = {
     "wait_for_downstream": FLAG,
     **{f"on_{event}_callback": CALLBACK for event in ("execute", "failure", "retry", "skipped", "success")},
 }
-NOT_IN_YAML = frozenset({"dag", "task_group", "task_id", "default_args", "resources", "sla"})
+NOT_IN_YAML = frozenset({"dag", "task_group", "task_id", "default_args", "sla"})
 # Keys of dag-factory's own on a task, beside the operator's arguments.
 TASK_KEYS: dict[str, Schema] = {
     "decorator": {**TEXT, "description": "A decorator's dotted path, in place of an operator"},
@@ -211,9 +220,8 @@ def build_schema(providers: frozenset[str] | None = None) -> dict[str, Any]:
     these providers: those that every environment of the project has, unless given. What an extra adds is not
     in the file that git has; ``schemas.catalog.lookup`` looks it up.
     """
-    from airflow.sdk import BaseNotifier, BaseOperator, Context
+    from airflow.sdk import BaseNotifier, BaseOperator
     from airflow.sdk.definitions._internal.templater import FILTERS
-    from airflow.sdk.execution_time import macros
     from jinja2.defaults import DEFAULT_FILTERS
 
     chosen = base_providers() if providers is None else providers
@@ -239,10 +247,10 @@ def build_schema(providers: frozenset[str] | None = None) -> dict[str, Any]:
         "additionalProperties": {"$ref": "#/$defs/dag"},
         "if": {"not": {"required": ["default"], "properties": {"default": {"required": ["tasks"]}}}},
         "then": {"additionalProperties": _complete_dag(), "properties": {"default": {}}},
-        "x-template-names": sorted(Context.__annotations__),
+        "x-template-names": context_names(),
         "x-template-filters": sorted({*FILTERS, *DEFAULT_FILTERS}),
-        "x-template-macros": sorted(name for name in dir(macros) if not name.startswith("_")),
-        "x-template-members": _members(),
+        "x-template-roots": ROOTS,
+        "x-template-types": template_types(),
         "$defs": {
             "dag": dag,
             "defaults": {**dag, "properties": {name: keys[name] for name in keys if name != "tasks"}},
@@ -261,27 +269,6 @@ def build_schema(providers: frozenset[str] | None = None) -> dict[str, Any]:
             "types": dict(_types()),
         },
     }
-
-
-def _members() -> dict[str, list[str]]:
-    """Return what a template can take from the objects that Airflow gives it, by variable.
-
-    Those of ``task`` are its operator's: ``schemas.catalog.members`` looks them up.
-    """
-    from airflow.sdk import DAG
-    from airflow.sdk.api.datamodels._generated import DagRun
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-    from pendulum import DateTime
-    from pydantic import BaseModel
-
-    def public(cls: type) -> list[str]:
-        fields = {*getattr(cls, "model_fields", ()), *(f.name for f in getattr(cls, "__attrs_attrs__", ()))}
-        own = {*dir(cls), *fields} - {*dir(BaseModel)} if issubclass(cls, BaseModel) else {*dir(cls), *fields}
-        return sorted(name for name in own if not name.startswith("_"))
-
-    instance, date = public(RuntimeTaskInstance), public(DateTime)
-    dates = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end"), date)
-    return {"dag": public(DAG), "dag_run": public(DagRun), "task_instance": instance, "ti": instance, **dates}
 
 
 def _base_arguments() -> dict[str, Schema]:
@@ -431,7 +418,7 @@ def _default_of(cls: type, name: str) -> Any:
 def find_decorators() -> Iterator[tuple[str, Schema]]:
     """Yield (dotted path, facts) of each task decorator of the installed providers."""
     from airflow.providers_manager import ProvidersManager
-    from airflow.sdk.bases.decorator import DecoratedOperator
+    from airflow.sdk import BaseOperator
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -442,7 +429,7 @@ def find_decorators() -> Iterator[tuple[str, Schema]]:
             one
             for one in vars(module).values()
             if isinstance(one, type)
-            and issubclass(one, DecoratedOperator)
+            and issubclass(one, BaseOperator)
             and one.__module__ == module.__name__
         ]
         yield (

@@ -85,15 +85,25 @@ TEMPLATE_NAMES = {
     "next_ds": "(data_interval_end | ds)",
     "next_execution_date": "data_interval_end",
     "tomorrow_ds": "macros.ds_add(ds, 1)",
+    "tomorrow_ds_nodash": "(macros.ds_add(ds, 1) | replace('-', ''))",
+    "try_number": "ti.try_number",
     "yesterday_ds": "macros.ds_add(ds, -1)",
+    "yesterday_ds_nodash": "(macros.ds_add(ds, -1) | replace('-', ''))",
 }
 TEMPLATE_ADVICE = {
     "conf": "write dag_run.conf, or var.value.NAME",
+    "exception": "only the callbacks of a failed or retried task have it",
+    "expanded_ti_count": "remove it: Airflow 3 gives it to no template",
+    "next_ds_nodash": "write (data_interval_end | ds_nodash)",
     "prev_ds": "write macros.ds_add(ds, -1) for the day before",
+    "prev_ds_nodash": "write (macros.ds_add(ds, -1) | replace('-', '')) for the day before",
+    "reason": "only the callbacks of a DAG have it",
+    "templates_dict": "only the function has it, as its argument: write the template in templates_dict itself",
+    "test_mode": "remove it: Airflow 3 gives it to no template",
     "prev_execution_date": "write prev_data_interval_start_success, which is the last successful run's",
 }
 # What a template took from an object of Airflow 2, and the expression that says the same in Airflow 3.
-SAME_OBJECTS = {"task_instance": "ti"}
+OBJECTS = {"task_instance": "ti"}
 MEMBER_NAMES = {
     ("dag", "concurrency"): "dag.max_active_tasks",
     ("dag", "schedule_interval"): "dag.schedule",

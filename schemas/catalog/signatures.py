@@ -16,6 +16,7 @@ TYPED: Schema = {"type": "object", "required": ["__type__"]}
 # Where a class takes a timedelta alone, the loader makes one of a number of seconds.
 SECONDS: Schema = {"anyOf": [TYPED, {"type": "number"}], "x-kind": "a number of seconds or a timedelta"}
 CALLABLE: Schema = {"type": "string", "description": "A function's dotted path", "x-callable": True}
+HOOK = "ExecuteHook"  # Airflow's name for a function that is called before or after a task
 _ARRAYS = {"list", "tuple", "set", "frozenset", "Sequence", "Collection", "Iterable", "Container"}
 _NAMES: dict[str, Schema] = {
     "str": {"type": "string"},
@@ -76,6 +77,8 @@ def _subscript(name: str, inner: ast.expr) -> list[Schema]:
             return [
                 {"type": "object", "additionalProperties": held[0] if len(held) == 1 else {"anyOf": held}}
             ]
+    if name == "Callable" and isinstance(inner, ast.Tuple) and isinstance(inner.elts[0], ast.List):
+        return [{**CALLABLE, "x-arguments": len(inner.elts[0].elts)}]
     if name in _ARRAYS and not isinstance(inner, ast.Tuple):
         items = _kinds(inner)
         if items and {} not in items and len(items) == 1:
@@ -86,6 +89,12 @@ def _subscript(name: str, inner: ast.expr) -> list[Schema]:
 def takes_callable(kind: Schema) -> bool:
     """Return whether an argument of this schema is for a function, which YAML names by its dotted path."""
     return any(one.get("x-callable", False) for one in kind.get("anyOf", [kind]))
+
+
+def called_with(kind: Schema) -> int | None:
+    """Return how many arguments a function for this argument is called with; None where that is not said."""
+    counts = [one.get("x-arguments") for one in kind.get("anyOf", [kind]) if one.get("x-callable")]
+    return counts[0] if counts else None
 
 
 @cache
@@ -99,7 +108,7 @@ def converted_arguments(cls: type) -> dict[str, str]:
         for name, annotation in getattr(base.__dict__.get("__init__"), "__annotations__", {}).items():
             text = str(annotation)  # the loader asks for each operator: only these few are parsed
             found.pop(name, None)
-            if "Callable" in text and takes_callable(schema_of(annotation)):
+            if HOOK in text or ("Callable" in text and takes_callable(schema_of(annotation))):
                 found[name] = "function"
             elif "timedelta" in text and not {"float", "int"} & {*re.findall(r"\w+", text)}:
                 found[name] = "timedelta"

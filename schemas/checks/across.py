@@ -11,10 +11,11 @@ from typing import Any
 from batch_serving.shared.suggestions import Suggestion, suggest
 from schemas.checks.examples import EMPTY
 from schemas.checks.paths import resolved
+from schemas.documents.arguments import arguments_of
 from schemas.documents.graph import graphs_of
 from schemas.documents.reading import Document, DocumentError, display_name, read_document
 from schemas.documents.tasks import configs_of, tasks_of
-from schemas.documents.texts import is_template, mappings
+from schemas.documents.texts import is_template, texts
 from schemas.problems import INFORMATION, WARNING, KeyPath, Problem, Rule, fix_of
 
 TAKEN = Rule(
@@ -74,7 +75,7 @@ NOT_HERE = Rule(
 )
 DIGITS = re.compile(r"\d+")
 DAG_KEYS = ("trigger_dag_id", "external_dag_id")
-TASK_KEYS = ("external_task_id", "external_task_ids")
+TASK_KEYS = ("external_task_id", "external_task_ids", "external_task_group_id")
 
 
 def check_taken(document: Document, owners: dict[str, Path]) -> Iterator[Problem]:
@@ -175,29 +176,17 @@ def _taken_from_others(document: Document, known: Known) -> Iterator[tuple[KeyPa
     for path, config in configs_of(document):
         for at, name in _assets(config.get("schedule"), (*path, "schedule")):
             yield at, "asset", name, known.assets
-    for _, tasks, paths in tasks_of(document):
-        for task_id, task in tasks.items():
-            for at, given in mappings(task, paths[task_id]):
-                if document.is_free((*at, "")):
-                    continue
-                for key in DAG_KEYS:
-                    if isinstance(given.get(key), str):
-                        yield (*at, key), "DAG", given[key], known.dags
-                yield from _tasks_of_another(known, at, given)
-
-
-def _tasks_of_another(
-    known: Known, at: KeyPath, given: dict[str, Any]
-) -> Iterator[tuple[KeyPath, str, str, Iterable[str]]]:
-    dag_id = given.get("external_dag_id")
-    if not isinstance(dag_id, str) or dag_id not in known.dags:
-        return
-    for key in TASK_KEYS:
-        value = given.get(key)
-        for index, name in enumerate(value if isinstance(value, list) else [value]):
-            if isinstance(name, str):
-                where = (*at, key, index) if isinstance(value, list) else (*at, key)
-                yield where, f"task of {dag_id}", name, known.dags[dag_id]
+    arguments = [*arguments_of(document)]
+    waited_for = {
+        one.task_path: one.value for one in arguments if one.key == "external_dag_id" and one.place != "expand"
+    }
+    for one in arguments:
+        if one.key in DAG_KEYS and isinstance(one.value, str):
+            yield one.path, "DAG", one.value, known.dags
+        dag_id = waited_for.get(one.task_path)
+        if one.key in TASK_KEYS and isinstance(dag_id, str) and dag_id in known.dags:
+            for at, name in texts(one.value, one.path):
+                yield at, f"task of {dag_id}", name, known.dags[dag_id]
 
 
 def _assets(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -7,9 +7,10 @@ from datetime import date
 from typing import Any
 
 from batch_serving.shared.suggestions import suggest
-from schemas.catalog.lookup import find_definition
+from schemas.catalog.lookup import facts_of_task, find_definition
 from schemas.checks.keys import SPECIAL_KEYS, UNKNOWN_KEY
 from schemas.checks.kinds import as_yaml, shown
+from schemas.documents.arguments import arguments_of
 from schemas.documents.reading import Document
 from schemas.documents.tasks import configs_of, tasks_of
 from schemas.documents.texts import mappings
@@ -172,13 +173,20 @@ def check_params(document: Document) -> Iterator[Problem]:
         for path, config in configs_of(document)
         if isinstance(config.get("default_args"), dict)
     ]
+    for one in arguments_of(document):
+        if one.key == "conf" and "trigger_dag_id" in facts_of_task(one.task).get("properties", {}):
+            yield from _dates_in_json(document, "conf", one.path, one.value)
     for path, params in places:
         yield from _plain_params(document, (*path, "params"), params)
-        for at, value in _leaves(params, (*path, "params")):
-            if isinstance(value, date):
-                message = f"a param must be JSON, got {shown(value)}"
-                hint = f"put the date in quotes: '{value.isoformat()}'"
-                yield document.problem(WRONG_CLASS_VALUE, at, message, hint)
+        yield from _dates_in_json(document, "a param", (*path, "params"), params)
+
+
+def _dates_in_json(document: Document, what: str, path: KeyPath, value: Any) -> Iterator[Problem]:
+    for at, leaf in _leaves(value, path):
+        if isinstance(leaf, date):
+            message = f"{what} must be JSON, got {shown(leaf)}"
+            hint = f"put the date in quotes: '{leaf.isoformat()}'"
+            yield document.problem(WRONG_CLASS_VALUE, at, message, hint)
 
 
 def _plain_params(document: Document, path: KeyPath, params: Any) -> Iterator[Problem]:

@@ -22,9 +22,9 @@ from schemas.catalog.old_names import CLASS_ADVICE, CLASS_NAMES, CLASSES_GONE, P
 from schemas.catalog.providers import provider_hint
 from schemas.catalog.signatures import takes_callable
 from schemas.checks.examples import EMPTY, GOOD_PRUNE, PYTHON
+from schemas.documents.arguments import arguments_of
 from schemas.documents.paths import is_name
 from schemas.documents.reading import Document
-from schemas.documents.tasks import tasks_of
 from schemas.problems import Fix, KeyPath, Problem, Rule, fix_of
 
 UNRESOLVED = Rule(
@@ -212,7 +212,7 @@ def _is_old(text: str) -> bool:
 
 
 def _check_path(document: Document, path: KeyPath, text: str) -> Iterator[Problem]:
-    key = path[-1]
+    key = next(part for part in reversed(path) if isinstance(part, str))
     if find_definition(KINDS.get(str(key), ""), text) is not None:
         return  # the schema knows it: nothing is imported
     try:
@@ -323,15 +323,12 @@ def _dotted_paths(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 def _callable_arguments(document: Document) -> Iterator[tuple[KeyPath, str]]:
     """Yield (key path, text) of each argument for which an operator takes a function."""
-    for _, tasks, paths in tasks_of(document):
-        for task_id, task in tasks.items():
-            known = facts_of_task(task).get("properties", {})
-            for where in ((), ("partial",)):
-                given = task.get(where[0]) if where else task
-                for key, value in given.items() if isinstance(given, dict) else ():
-                    is_new = key not in PATH_KEYS and not str(key).endswith("_callback")
-                    if is_new and isinstance(value, str) and takes_callable(known.get(key, {})):
-                        yield (*paths[task_id], *where, key), value
+    base: dict[str, Any] = load_schema()["$defs"]["task"]["properties"]
+    for one in arguments_of(document):
+        is_new = one.key not in PATH_KEYS and not one.key.endswith("_callback")
+        known = {**base, **facts_of_task(one.task).get("properties", {})}
+        if is_new and isinstance(one.value, str) and takes_callable(known.get(one.key, {})):
+            yield one.path, one.value
 
 
 def _joined(item: Any) -> Any:

@@ -12,6 +12,7 @@ from schemas.checks import (
     build,
     classes,
     connections,
+    functions,
     graph,
     ignores,
     keys,
@@ -85,6 +86,8 @@ CHECKS = (
         arguments.check_callbacks,
         (arguments.WRONG_ARGUMENTS, arguments.INTO_KEYWORDS, arguments.NOT_A_CALLBACK),
     ),
+    Check(arguments.check_dates_needed, (template_names.NO_LOGICAL_DATE,)),
+    Check(functions.check_functions, (functions.NOT_CALLED_SO,)),
     Check(
         schedules.check_schedule,
         (

@@ -17,8 +17,9 @@ from schemas.checks.examples import BASH
 from schemas.checks.paths import resolved
 from schemas.documents.files import find_template, search_path
 from schemas.documents.reading import Document, display_name
-from schemas.documents.tasks import configs_of, tasks_of
-from schemas.documents.texts import is_template, texts
+from schemas.documents.graph import graphs_of, members
+from schemas.documents.tasks import configs_of, group_path, tasks_of
+from schemas.documents.texts import is_template, parse_template, texts
 from schemas.problems import WARNING, KeyPath, Problem, Rule, fix_of
 
 NOT_TEMPLATED = Rule(
@@ -82,7 +83,8 @@ class Text:
 
     ``rendered``: whether Airflow renders it, None where that is not known. ``of`` is what takes it: a class
     or a function. ``task`` is the task that it is of, empty for one of ``default_args`` or of a DAG's
-    callback. ``file``: the text is the content of this file, which the YAML names.
+    callback. ``file``: the text is the content of this file, which the YAML names. ``also``: the variables
+    that a callback is given beside a task's.
     """
 
     dag_id: str
@@ -93,6 +95,7 @@ class Text:
     task_path: KeyPath = ()
     task: dict[str, Any] = field(default_factory=dict)
     file: str = ""
+    also: tuple[str, ...] = ()
 
     def problem(self, found: Problem) -> Problem:
         """Return a problem of this text; where the text is a file's content, the message says so."""
@@ -114,20 +117,57 @@ def rendered_texts(document: Document) -> Iterator[Text]:
 
 
 def with_contents(document: Document) -> Iterator[Text]:
-    """Yield every text that may be a template, with the content of the file in place of a file's name."""
+    """Yield every text that may be a template, with the content of the file in place of a file's name.
+
+    The files that a template includes follow it.
+    """
     for found in rendered_texts(document):
         file = template_file(document, found)
-        if file is None:
-            yield found
-        else:
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                yield replace(found, text=file.read_text(encoding="utf-8"), file=found.text)
+        text = found if file is None else _content(found, file, found.text)
+        if text is not None:
+            yield from _with_included(document, text, frozenset())
+
+
+def _content(found: Text, file: Path, name: str) -> Text | None:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return replace(found, text=file.read_text(encoding="utf-8"), file=name)
+    return None
+
+
+def _with_included(document: Document, found: Text, seen: frozenset[str]) -> Iterator[Text]:
+    yield found
+    if found.rendered is False:
+        return
+    for name in sorted(_included(found.text) - seen):
+        file = find_template(name, search_path(document.path, document.config_of(found.dag_id)))
+        text = _content(found, file, name) if file else None
+        if text is not None:
+            yield from _with_included(document, text, seen | {name})
+
+
+def _included(text: str, *, needed: bool = False) -> set[str]:
+    """Return the files that a template names in include, import or extends; ``needed``: it fails without."""
+    from jinja2 import nodes
+
+    tree = parse_template(text)
+    kinds = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+    return {
+        node.template.value
+        for node in (tree.find_all(kinds) if tree else ())
+        if isinstance(node.template, nodes.Const)
+        and isinstance(node.template.value, str)
+        and not (needed and getattr(node, "ignore_missing", False))
+    }
 
 
 def names_a_file(found: Text) -> bool:
     """Return whether Airflow takes a text for the name of a file that holds the template."""
-    endings = tuple(facts_of_task(found.task).get("x-template-ext", ()))
-    return bool(found.rendered and endings and found.text.endswith(endings)) and not is_template(found.text)
+    endings = [*facts_of_task(found.task).get("x-template-ext", ())]
+    given = found.task.get("templates_exts")
+    endings += [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+    return bool(found.rendered and endings and found.text.endswith(tuple(endings))) and not is_template(
+        found.text
+    )
 
 
 def template_file(document: Document, found: Text) -> Path | None:
@@ -138,7 +178,14 @@ def template_file(document: Document, found: Text) -> Path | None:
 
 
 def check_files(document: Document) -> Iterator[Problem]:
-    """A file of a template is there, and a command is not taken for one."""
+    """A file of a template is there, those that it includes too, and a command is not taken for one."""
+    for found in with_contents(document):
+        if found.rendered is False:
+            continue
+        folders = search_path(document.path, document.config_of(found.dag_id))
+        for name in sorted(_included(found.text, needed=True)):
+            if find_template(name, folders) is None:
+                yield found.problem(_no_such_file(document, found, name, folders, "the template includes"))
     for found in rendered_texts(document):
         if not names_a_file(found) or template_file(document, found) is not None:
             continue
@@ -148,10 +195,16 @@ def check_files(document: Document) -> Iterator[Problem]:
             hint = "put a blank at its end, in quotes, or put the file where templates are searched"
             yield document.problem(COMMAND_IS_A_FILE, found.path, message, hint)
             continue
-        near = suggest(found.text, _files_in(folders[:-1], found.text))
-        message = f"{found.of} takes {found.text!r} for the name of a file, which does not exist"
-        hint = near.hint if near else _where_to_put(document, found.text, folders)
-        yield document.problem(NO_SUCH_FILE, found.path, message, hint, fix=fix_of(found.text, near))
+        yield _no_such_file(document, found, found.text, folders, f"{found.of} takes")
+
+
+def _no_such_file(
+    document: Document, found: Text, name: str, folders: list[Path], who: str
+) -> Problem:
+    near = suggest(name, _files_in(folders[:-1], name))
+    what = f"{who} {name!r}" if "includes" in who else f"{who} {name!r} for the name of a file"
+    hint = near.hint if near else _where_to_put(document, name, folders)
+    return document.problem(NO_SUCH_FILE, found.path, f"{what}, which does not exist", hint, fix=fix_of(name, near))
 
 
 def _where_to_put(document: Document, name: str, folders: list[Path]) -> str:
@@ -174,13 +227,18 @@ def _files_in(folders: list[Path], name: str) -> list[str]:
 def check_statements(document: Document) -> Iterator[Problem]:
     """Several statements of SQL are split, where the operator can: most databases take one at a time."""
     for found in with_contents(document):
-        known = facts_of_task(found.task).get("properties", {})
-        if found.key != "sql" or "split_statements" not in known or "split_statements" in found.task:
+        facts = facts_of_task(found.task)
+        can_split = "split_statements" in facts.get("properties", {})
+        if found.key != "sql" or ".sql" not in facts.get("x-template-ext", ()):
+            continue
+        if can_split and "split_statements" in found.task:
             continue
         number = count_statements(found.text)
         if number > 1:
             message = f"{number} statements in one sql: most databases take one at a time"
             hint = "add split_statements: true, or give sql a list"
+            if not can_split:
+                hint = f"write one statement: {found.of} takes the result of one"
             yield found.problem(document.problem(SEVERAL_STATEMENTS, found.path, message, hint))
 
 
@@ -247,31 +305,36 @@ def _is_callback(key: object) -> bool:
 
 def _of_default_args(document: Document) -> Iterator[Text]:
     """Yield the texts of ``default_args``: rendered if an operator that takes them renders them."""
-    for path, config in configs_of(document):
-        given = config.get("default_args")
-        dag_ids = [str(path[0])] if path and path[0] != "default" else [*document.dags]
-        for key, value in given.items() if isinstance(given, dict) else ():
+    for path, given, tasks in _default_args(document):
+        dag_id = str(path[0]) if path and path[0] != "default" else next(iter(document.dags), "")
+        for key, value in given.items():
             if _is_callback(key) or key in TEXTS_FOR_PEOPLE | NAMES_THINGS:
                 continue
-            taken = [
-                (is_rendered(task, str(key)), task)
-                for dag_id, tasks, _ in tasks_of(document)
-                for task in tasks.values()
-                if dag_id in dag_ids and key not in task and _takes(task, str(key))
-            ]
+            taken = [task for task in tasks if key not in task and _takes(task, str(key))]
+            rendered = [is_rendered(task, str(key)) for task in taken]
             if key in _base():
-                rendered: bool | None = False
-            elif not taken or any(one is None for one, _ in taken):
+                rendered, taken = [False], []
+            elif not taken or None in rendered:
                 continue
-            else:
-                rendered = any(one for one, _ in taken)
-            of = (
-                str(taken[0][1].get("operator")).rpartition(".")[2]
-                if taken and key not in _base()
-                else "Airflow"
-            )
-            for at, text in texts(value, (*path, "default_args", key)):
-                yield Text(dag_ids[0] if dag_ids else "", at, text, rendered, of)
+            of = str(taken[0].get("operator")).rpartition(".")[2] if taken else "Airflow"
+            for at, text in texts(value, (*path, key)):
+                yield Text(dag_id, at, text, any(rendered), of)
+
+
+def _default_args(document: Document) -> Iterator[tuple[KeyPath, dict[str, Any], list[dict[str, Any]]]]:
+    """Yield (path, mapping, the tasks that it is for) of each ``default_args``: of DAGs and of groups."""
+    for path, config in configs_of(document):
+        dag_ids = [str(path[0])] if path and path[0] != "default" else [*document.dags]
+        for_tasks = [
+            task for dag_id, tasks, _ in tasks_of(document) if dag_id in dag_ids for task in tasks.values()
+        ]
+        if isinstance(given := config.get("default_args"), dict):
+            yield (*path, "default_args"), given, for_tasks
+    for graph in graphs_of(document):
+        for name, group in graph.groups.items():
+            if isinstance(given := group.get("default_args"), dict):
+                inner = [graph.tasks[one] for one in members(name, graph.tasks, graph.groups)]
+                yield (*group_path(document, graph.dag_id, name), "default_args"), given, inner
 
 
 def _takes(task: dict[str, Any], key: str) -> bool:
@@ -282,17 +345,20 @@ def _of_callbacks(document: Document) -> Iterator[Text]:
     """Yield what callbacks are given: a notifier renders its template fields, a function gets the text
     itself."""
     for path, config in configs_of(document):
-        dag_id = str(path[0]) if path else ""
-        defaults = config.get("default_args")
-        yield from _of_callbacks_in(dag_id, path, config)
-        yield from _of_callbacks_in(dag_id, (*path, "default_args"), defaults)
+        yield from _of_callbacks_in(str(path[0]) if path else "", path, config, ("reason",))
+    for path, given, _ in _default_args(document):
+        yield from _of_callbacks_in(str(path[0]) if len(path) > 1 else "", path, given, ("exception",))
     for dag_id, tasks, paths in tasks_of(document):
         for task_id, task in tasks.items():
-            yield from _of_callbacks_in(dag_id, paths[task_id], task, task)
+            yield from _of_callbacks_in(dag_id, paths[task_id], task, ("exception",), task)
 
 
 def _of_callbacks_in(
-    dag_id: str, path: KeyPath, mapping: Any, task: dict[str, Any] | None = None
+    dag_id: str,
+    path: KeyPath,
+    mapping: Any,
+    also: tuple[str, ...],
+    task: dict[str, Any] | None = None,
 ) -> Iterator[Text]:
     for key, value in mapping.items() if isinstance(mapping, dict) else ():
         if not _is_callback(key) or not isinstance(value, dict):
@@ -307,4 +373,5 @@ def _of_callbacks_in(
             rendered = name in fields if notifier else False if is_function else None
             for at, text in texts(item, (*path, key, name)):
                 of = str(callback).rpartition(".")[2] + ("()" if is_function else "")
-                yield Text(dag_id, at, text, rendered, of, path if task else (), task or {})
+                given = also if key != "on_success_callback" or "reason" in also else ()
+                yield Text(dag_id, at, text, rendered, of, path if task else (), task or {}, also=given)

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from schemas.catalog.lookup import facts_of_task
+from schemas.documents.arguments import defaults_of, given_to
+from schemas.documents.graph import Graph, graphs_of
 from schemas.documents.reading import Document
-from schemas.documents.tasks import tasks_of
-from schemas.problems import WARNING, KeyPath, Problem, Rule
+from schemas.problems import WARNING, Problem, Rule
 
 _SENSOR = "operator: airflow.providers.standard.sensors.filesystem.FileSensor"
 _FILE = f"{_SENSOR}\nfilepath: data/digits.csv\ntimeout: 3600"
@@ -26,32 +27,36 @@ ENDS_BEFORE = Rule(
 
 def check_timeouts(document: Document) -> Iterator[Problem]:
     """No sensor in poke mode is given more time than its task."""
-    for dag_id, tasks, paths in tasks_of(document):
-        defaults = document.default_args_of(dag_id)
-        for task_id, task in tasks.items():
-            given = {**defaults, **task}
-            waits = seconds_of(task.get("timeout"))
-            runs = seconds_of(given.get("execution_timeout"))
+    for graph in graphs_of(document):
+        for task_id, task in graph.tasks.items():
+            given, partial = given_to(document, graph, task_id), task.get("partial")
+            given = {**given, **partial} if isinstance(partial, dict) else given
+            waits, runs = seconds_of(given.get("timeout")), seconds_of(given.get("execution_timeout"))
             occupies = given.get("mode", "poke") == "poke" and given.get("deferrable") is not True
             if not facts_of_task(task).get("x-sensor") or waits is None or runs is None or not occupies:
                 continue
             if waits > runs:
-                where = _place(document, dag_id, paths[task_id])
+                path, where = graph.paths[task_id], _place(document, graph, task_id)
                 message = (
                     f"waits up to {waits:g} s, but execution_timeout ends the task after {runs:g} s ({where})"
                 )
                 hint = "write mode: reschedule, or give it a longer execution_timeout"
-                yield document.problem(ENDS_BEFORE, (*paths[task_id], "timeout"), message, hint)
+                own = "timeout" in task
+                at = (*path, "timeout") if own else path
+                yield document.problem(ENDS_BEFORE, at, message, hint, key=not own)
 
 
-def _place(document: Document, dag_id: str, task: KeyPath) -> str:
+def _place(document: Document, graph: Graph, task_id: str) -> str:
     """Return where a task's execution_timeout comes from."""
-    keys = document.positions.keys
-    places = ((*task, "execution_timeout"), (dag_id, "default_args", "execution_timeout"))
-    for path in (*places, ("default", "default_args", "execution_timeout")):
-        if path in keys:
-            return f"line {keys[path].line}"
-    return "from defaults.yml"
+    keys, path = document.positions.keys, graph.paths[task_id]
+    places = [(*path, "execution_timeout"), (*path, "partial", "execution_timeout")]
+    places += [
+        (*place, "execution_timeout")
+        for place, given in defaults_of(document, graph, task_id)
+        if "execution_timeout" in given
+    ]
+    found = next((keys[place] for place in places if place in keys), None)
+    return f"line {found.line}" if found else "from defaults.yml"
 
 
 def seconds_of(value: Any) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from batch_serving.shared.suggestions import suggest
 from schemas.catalog.lookup import facts_of_task, skips
 from schemas.checks.examples import EMPTY
+from schemas.documents.arguments import given_to
 from schemas.documents.graph import Graph, graphs_of
 from schemas.documents.reading import Document
 from schemas.problems import WARNING, KeyPath, Problem, Rule, fix_of
@@ -152,8 +153,9 @@ def _choices(graph: Graph, branch: str) -> list[set[str]]:
 
 def _rules(document: Document, graph: Graph) -> dict[str, str]:
     """Return each task's trigger rule, that of default_args where it has none of its own."""
-    default = document.default_args_of(graph.dag_id).get("trigger_rule") or ALL_SUCCESS
-    return {name: str(task.get("trigger_rule") or default) for name, task in graph.tasks.items()}
+    return {
+        name: str(given_to(document, graph, name).get("trigger_rule") or ALL_SUCCESS) for name in graph.tasks
+    }
 
 
 def _lost(
@@ -200,12 +202,16 @@ def check_short_circuits(document: Document) -> Iterator[Problem]:
         rules = _rules(document, graph)
         for gate in _skipping(graph, "short circuit"):
             task = graph.tasks[gate]
-            given = {**document.default_args_of(graph.dag_id), **task}
-            if not given.get("ignore_downstream_trigger_rules", facts_of_task(task).get("x-skips-all")):
-                continue
+            given = given_to(document, graph, gate)
+            all_of_them = given.get("ignore_downstream_trigger_rules", facts_of_task(task).get("x-skips-all"))
             for task_id in graph.tasks:
-                if gate not in graph.before(task_id) or rules[task_id] in SKIPPED_BY_ONE:
+                directly = gate in graph.upstream[task_id]
+                if rules[task_id] in SKIPPED_BY_ONE or not (directly or gate in graph.before(task_id)):
+                    continue
+                if not directly and not all_of_them:
                     continue
                 message = f"{gate!r} skips {task_id!r} too, whatever its trigger rule {rules[task_id]!r} says"
                 hint = f"write ignore_downstream_trigger_rules: false in {gate}"
+                if directly:
+                    hint = f"put another task between {gate} and it: what follows a short circuit directly is always skipped"
                 yield document.problem(SHORT_CIRCUITED, graph.paths[task_id], message, hint, key=True)

@@ -11,9 +11,10 @@ from schemas.catalog.lookup import find_definition, load_schema
 from schemas.catalog.old_names import VALUE_NAMES
 from schemas.checks.kinds import action, kind_of, shown, type_example
 from schemas.checks.violations import Violation, violations
+from schemas.documents.arguments import PARTS, defaults_of
+from schemas.documents.graph import Graph, graphs_of
 from schemas.documents.reading import Document
 from schemas.documents.rules import WRONG_VALUE
-from schemas.documents.tasks import tasks_of
 from schemas.problems import Fix, KeyPath, Problem, fix_of
 
 MOST_OPTIONS = 20  # that a message lists
@@ -31,10 +32,9 @@ def check_kinds(document: Document, found: list[Violation]) -> Iterator[Problem]
     """
     for violation in found:
         yield from _translate(document, violation, violation.path)
-    for dag_id, tasks, paths in tasks_of(document):
-        defaults = document.default_args_of(dag_id)
-        for task_id, task in tasks.items():
-            yield from _operator_arguments(document, paths[task_id], task, defaults)
+    for graph in graphs_of(document):
+        for task_id in graph.tasks:
+            yield from _operator_arguments(document, graph, task_id)
 
 
 @cache
@@ -63,30 +63,43 @@ def _operator_validator(operator: str) -> Any:
     return jsonschema.Draft202012Validator(find_definition("operators", operator) or {})
 
 
-def _operator_arguments(
-    document: Document, path: KeyPath, task: dict[str, Any], defaults: dict[str, Any]
-) -> Iterator[Problem]:
+def _operator_arguments(document: Document, graph: Graph, task_id: str) -> Iterator[Problem]:
     """Check the values that a task gives its operator, and that it gives all that the operator needs."""
+    task, path = graph.tasks[task_id], graph.paths[task_id]
     operator = task.get("operator")
     own = find_definition("operators", operator)
     if own is None:
         return
-    for where in ((), ("partial",)):
-        values = task.get(where[0]) if where else task
-        if not isinstance(values, dict):
-            continue  # no partial, or one of the wrong kind, which is reported
+    defaults: dict[str, Any] = {}
+    places = [((), task), (("partial",), task.get("partial"))]
+    parts = [((*path, *where), given) for where, given in places if isinstance(given, dict)]
+    for place, given in defaults_of(document, graph, task_id):
+        defaults |= given
+        parts += [(place, given)] if place != path else []  # those of another file are checked there
+    parts += [(at, {key: item}) for at, key, item in _mapped(task, path)]
+    for place, values in parts:
         given = {key: value for key, value in values.items() if key in own["properties"]}
         for violation in violations(_operator_validator(str(operator)), given):
-            yield from _translate(document, violation, (*path, *where, *violation.path))
+            at = (*place, *violation.path[1:]) if isinstance(place[-1], int) else (*place, *violation.path)
+            yield from _translate(document, violation, at)
     if path in document.damaged:
         return
-    mapped: dict[str, Any] = {}
-    for part in (task.get("expand"), task.get("partial")):
-        mapped |= part if isinstance(part, dict) else {}
+    written = {*task, *defaults}.union(*(task[part] for part in PARTS if isinstance(task.get(part), dict)))
     for key, kind in own["properties"].items():
-        if kind.get("x-required") and key not in {*task, *mapped, *defaults}:
+        if kind.get("x-required") and task.get(key) == {}:
+            message = f"{key} is empty, and {str(operator).rpartition('.')[2]} needs what is in it"
+            yield document.problem(WRONG_VALUE, (*path, key), message, f"add an entry to {key}")
+        if kind.get("x-required") and key not in written:
             name = str(operator).rpartition(".")[2]
             yield document.problem(WRONG_VALUE, path, f"{name} needs {key!r}", f"add {key}", key=True)
+
+
+def _mapped(task: dict[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, str, Any]]:
+    """Yield (path, argument, value) of each item that a task maps over."""
+    given = task.get("expand")
+    for key, values in given.items() if isinstance(given, dict) else ():
+        for index, item in enumerate(values) if isinstance(values, list) else ():
+            yield (*path, "expand", key, index), key, item
 
 
 def _translate(document: Document, violation: Violation, path: KeyPath) -> Iterator[Problem]:

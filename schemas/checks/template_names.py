@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from batch_serving.shared.suggestions import meant, suggest
 from schemas.catalog.lookup import load_schema
-from schemas.catalog.members import members_of_task
-from schemas.catalog.old_names import MEMBER_NAMES, SAME_OBJECTS, TEMPLATE_ADVICE, TEMPLATE_NAMES
+from schemas.catalog.old_names import MEMBER_NAMES, OBJECTS, TEMPLATE_ADVICE, TEMPLATE_NAMES
 from schemas.checks.examples import BASH
 from schemas.checks.rendered import Text, with_contents
+from schemas.checks.template_members import OF_A_MAPPING, Types, Use, members_missing
 from schemas.documents.reading import Document
 from schemas.documents.texts import parse_template, undeclared_names
 from schemas.problems import WARNING, Fix, KeyPath, Problem, Rule
@@ -54,6 +54,7 @@ DATED = frozenset(
     {
         *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date"),
         *("data_interval_start", "data_interval_end"),
+        *("prev_data_interval_start_success", "prev_data_interval_end_success"),
     }
 )
 
@@ -86,9 +87,7 @@ def _check_text(document: Document, found: Text) -> Iterator[Problem]:
         excused = _excused(tree)
         used = undeclared_names(found.text)
         yield from _check_variables(document, found.path, used - excused, names)
-        yield from _check_macros(document, found.path, tree)
         yield from _check_members(document, found, tree, names, excused)
-        yield from _check_params(document, found.path, tree, names, excused)
 
 
 def _names(document: Document, found: Text) -> Names:
@@ -102,12 +101,22 @@ def _names(document: Document, found: Text) -> Names:
     params: set[str] | None = _params(config, found.task)
     unknown = {(dag_id, "params"), (*found.task_path, "params")} & document.left_out
     return Names(
-        [*schema["x-template-names"], *JINJA_NAMES, *macros],
+        [*_variables(config, found), *JINJA_NAMES, *macros],
         [*schema["x-template-filters"], *filters],
         params if config and found.task and not unknown else None,
         config.get("template_undefined", "jinja2.StrictUndefined") == "jinja2.StrictUndefined",
         why_no_date(config) if config else "",
     )
+
+
+def _variables(config: dict[str, Any], found: Text) -> Iterator[str]:
+    """Yield what Airflow gives a template: the store of assets' states only to a task that has assets."""
+    defaults = config.get("default_args")
+    places = [place for place in (found.task, defaults) if isinstance(place, dict)]
+    has_assets = any(place.get(key) for place in places for key in ("inlets", "outlets"))
+    for name in (*load_schema()["x-template-names"], *found.also):
+        if name != "asset_state_store" or has_assets or not found.task:
+            yield name
 
 
 def why_no_date(config: dict[str, Any]) -> str:
@@ -187,24 +196,41 @@ def _no_date(document: Document, path: KeyPath, name: str, names: Names) -> Prob
 def _check_members(
     document: Document, found: Text, tree: jinja2.nodes.Template, names: Names, excused: set[str]
 ) -> Iterator[Problem]:
-    """Yield what a template takes from ``ti``, ``dag_run``, ``dag``, ``task`` or a date and is not there."""
-    known: dict[str, Any] = {**load_schema()["x-template-members"]}
-    used = undeclared_names(found.text)
-    if "task" in used and found.task and (of_task := members_of_task(found.task)):
-        known["task"] = of_task
-    for name in sorted(used & {*known}):
-        for member in sorted(_members(tree, name) - {*known[name]} - excused):
-            expression = f"{name}.{member}"
-            message = f"the template uses {expression}, which does not exist"
-            new = MEMBER_NAMES.get((SAME_OBJECTS.get(name, name), member))
-            if new:
-                fix = Fix(expression, new)
-                yield document.problem(UNKNOWN_NAME, found.path, message, f"write {new}", fix=fix)
-            elif not member.startswith("_"):
-                yield _unknown(document, found.path, message, member, sorted(known[name]), f"{name}.")
+    """Yield what a template takes from a variable, or from what that gives, and is not there."""
+    free = undeclared_names(found.text)
+    for use in members_missing(tree, free, Types(found.task, names.params)):
+        if use.member in excused:
+            continue
+        if use.kind == "params":
+            yield _undeclared(document, found.path, use)
+        else:
+            yield from _missing(document, found.path, use)
     if names.no_date:
         for member in sorted(_dates_of_run(tree) - excused):
             yield _no_date(document, found.path, f"dag_run.{member}", names)
+
+
+def _missing(document: Document, path: KeyPath, use: Use) -> Iterator[Problem]:
+    message = f"the template uses {use.expression}, which does not exist"
+    new = MEMBER_NAMES.get((OBJECTS.get(use.kind, use.kind), use.member))
+    if new:
+        fix = Fix(use.expression, new)
+        yield document.problem(UNKNOWN_NAME, path, message, f"write {new}", fix=fix)
+    elif use.kind == "datetime" and use.member in load_schema()["x-template-types"]["date"]:
+        hint = f"{use.of} is a datetime of Python: it has strftime, astimezone and replace, but not {use.member}"
+        yield document.problem(UNKNOWN_NAME, path, message, hint)
+    elif not use.member.startswith("_"):
+        yield _unknown(document, path, message, use.member, [*use.known], f"{use.of}.")
+
+
+def _undeclared(document: Document, path: KeyPath, use: Use) -> Problem:
+    """Return a warning for a param that is not declared: a run may be given it by hand, and fails without."""
+    known = [name for name in use.known if name not in OF_A_MAPPING]
+    found = suggest(use.member, known)
+    fix = Fix(f"{use.of}.{use.member}", f"{use.of}.{found.name}") if found and found.certain else None
+    message = f"the template uses {use.expression}, which the DAG does not declare"
+    hint = found.hint if found else "add it to the DAG's params, with a default"
+    return document.problem(UNDECLARED_PARAM, path, message, hint, fix=fix)
 
 
 def _dates_of_run(tree: jinja2.nodes.Template) -> set[str]:
@@ -217,38 +243,4 @@ def _dates_of_run(tree: jinja2.nodes.Template) -> set[str]:
         if isinstance(node.node, nodes.Getattr)
         and getattr(node.node.node, "name", "") == "dag_run"
         and node.node.attr in DATED
-    }
-
-
-def _check_macros(document: Document, path: KeyPath, tree: jinja2.nodes.Template) -> Iterator[Problem]:
-    macros = load_schema()["x-template-macros"]
-    for name in sorted(_members(tree, "macros") - {*macros}):
-        message = f"the template uses macros.{name}, which does not exist"
-        yield _unknown(document, path, message, name, macros, "macros.")
-
-
-def _check_params(
-    document: Document, path: KeyPath, tree: jinja2.nodes.Template, names: Names, excused: set[str]
-) -> Iterator[Problem]:
-    """Yield a warning for a param that is not declared: a run may be given it by hand, and fails without."""
-    if names.params is None:
-        return
-    used = _members(tree, "params") - names.params - excused - {"get", "items", "keys", "values"}
-    for name in sorted(used):
-        found = suggest(name, sorted(names.params))
-        fix = Fix(f"params.{name}", f"params.{found.name}") if found and found.certain else None
-        message = f"the template uses params.{name}, which the DAG does not declare"
-        hint = found.hint if found else "add it to the DAG's params, with a default"
-        yield document.problem(UNDECLARED_PARAM, path, message, hint, fix=fix)
-
-
-def _members(tree: jinja2.nodes.Template, of: str) -> set[str]:
-    """Return what a template takes from the variable ``of``: ``of.member`` or ``of['member']``."""
-    from jinja2 import nodes
-
-    dotted = {node.attr for node in tree.find_all(nodes.Getattr) if getattr(node.node, "name", "") == of}
-    return dotted | {
-        str(node.arg.value)
-        for node in tree.find_all(nodes.Getitem)
-        if getattr(node.node, "name", "") == of and isinstance(node.arg, nodes.Const)
     }

@@ -51,14 +51,14 @@ class Graph:
     def full_ids(self) -> dict[str, str]:
         """The task names of the YAML by the ids that Airflow gives them: ``group.task`` within a group."""
         return {
-            f"{self._prefix(_group_of(task, self.groups))}{name}": name for name, task in self.tasks.items()
+            f"{self._prefix(group_of(task, self.groups))}{name}": name for name, task in self.tasks.items()
         }
 
     @property
     def full_group_ids(self) -> dict[str, str]:
         """The group names of the YAML by the ids that Airflow gives them."""
         return {
-            f"{self._prefix(_group_of(group, self.groups, 'parent_group_name'))}{name}": name
+            f"{self._prefix(group_of(group, self.groups, 'parent_group_name'))}{name}": name
             for name, group in self.groups.items()
         }
 
@@ -68,7 +68,7 @@ class Graph:
             seen.add(group)
             own = self.groups[group]
             prefix = f"{group}.{prefix}" if own.get("prefix_group_id", True) else prefix
-            group = _group_of(own, self.groups, "parent_group_name")
+            group = group_of(own, self.groups, "parent_group_name")
         return prefix
 
 
@@ -86,7 +86,7 @@ def graphs_of(document: Document) -> Iterator[Graph]:
         )
 
 
-def _group_of(
+def group_of(
     item: dict[str, Any], groups: dict[str, dict[str, Any]], key: str = "task_group_name"
 ) -> str | None:
     """Return the group that a task or a group belongs to; a misspelt one as it is meant."""
@@ -103,9 +103,9 @@ def members(
     if name not in groups or name in seen:
         return set()
     inner = [
-        child for child, group in groups.items() if _group_of(group, groups, "parent_group_name") == name
+        child for child, group in groups.items() if group_of(group, groups, "parent_group_name") == name
     ]
-    own = {task_id for task_id, task in tasks.items() if _group_of(task, groups) == name}
+    own = {task_id for task_id, task in tasks.items() if group_of(task, groups) == name}
     return own.union(*(members(child, tasks, groups, seen | {name}) for child in inner))
 
 
