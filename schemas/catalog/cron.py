@@ -89,13 +89,29 @@ def _timetable(schedule: Any, zone: str) -> Timetable | None:
     if isinstance(schedule, timedelta):
         return (DeltaDataIntervalTimetable if has_intervals else DeltaTriggerTimetable)(schedule)
     if not isinstance(schedule, str):
-        return None
+        return _by_type(schedule)
     cron = PRESETS.get(schedule, schedule)
     if not croniter.is_valid(cron) or not has_a_run(cron):
         return None
     if has_intervals:
         return CronDataIntervalTimetable(schedule, zone)
     return CronTriggerTimetable(schedule, timezone=zone)
+
+
+def _by_type(schedule: Any) -> Timetable | None:
+    """Return the timetable that ``{__type__: …}`` makes; None for what is not one, or cannot be made."""
+    from airflow.timetables.base import Timetable
+
+    from schemas.dag_factory import make_values
+
+    if not isinstance(schedule, dict) or not str(schedule.get("__type__")).startswith("airflow.timetables."):
+        return None
+    try:
+        made = make_values(schedule)
+    except Exception:  # reported by the build
+        return None
+    made = getattr(made, "timetable", made)  # of one that assets start too
+    return made if isinstance(made, Timetable) else None
 
 
 def _moment(value: Any, zone: ZoneInfo) -> datetime | None:

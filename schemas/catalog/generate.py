@@ -59,7 +59,7 @@ CALLBACK = {
 }
 ASSETS = {
     "type": "array",
-    "items": {"anyOf": [TEXT, TYPED]},
+    "items": {"anyOf": [TEXT, TYPED], "x-kind": "an asset's URI, or an asset, given by __type__"},
     "description": "Asset URIs",
     "x-kind": "a list of asset URIs",
 }

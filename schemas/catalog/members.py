@@ -29,6 +29,7 @@ def _members(cls: type) -> frozenset[str]:
         init = inspect.unwrap(base.__dict__.get("__init__", object.__init__))
         code = getattr(init, "__code__", None)
         if code is not None:
-            names |= {*code.co_names, *code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+            taken = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+            names |= taken | {name for name in code.co_names if name not in init.__globals__}
         names |= {*getattr(base, "__annotations__", {})}
     return frozenset(name for name in names if not name.startswith("_"))

@@ -11,11 +11,13 @@ KEY_NAMES = {
     "depends_on": "dependencies",
     "execution_date": "logical_date",  # of TriggerDagRunOperator
     "fail_stop": "fail_fast",
+    "is_paused": "is_paused_upon_creation",
     "retry_delay_sec": "retry_delay",
     "schedule_interval": "schedule",
     "task_concurrency": "max_active_tis_per_dag",
     "upstream": "dependencies",
     "upstream_tasks": "dependencies",
+    "use_task_execution_day": "use_task_logical_date",  # of BranchDayOfWeekOperator
 }
 NO_SETUP = (
     "dag-factory has no key for it: write trigger_rule: all_done in the task that cleans up, or an operator "
@@ -58,15 +60,21 @@ VALUE_NAMES = {
     "none_failed_or_skipped": "none_failed_min_one_success",
 }
 # Classes by name alone, with the same arguments; the catalog knows their paths.
-CLASS_NAMES = {"DummyOperator": "EmptyOperator", "SimpleHttpOperator": "HttpOperator"}
+CLASS_NAMES = {
+    "DummyOperator": "EmptyOperator",
+    "MySqlSensor": "SqlSensor",
+    "SimpleHttpOperator": "HttpOperator",
+}
 # Arguments of classes that are gone, by what takes their place in the class that does their work.
 CONNECTION_NAMES = frozenset({"mysql_conn_id", "postgres_conn_id", "sqlite_conn_id", "mssql_conn_id"})
 # Classes that another one does the work of, with other arguments.
-CLASS_ADVICE = {
-    "MySqlOperator": "SQLExecuteQueryOperator",
-    "PostgresOperator": "SQLExecuteQueryOperator",
-    "SqliteOperator": "SQLExecuteQueryOperator",
-}
+CLASS_ADVICE = dict.fromkeys(
+    (
+        *("JdbcOperator", "MsSqlOperator", "MySqlOperator", "OracleOperator", "PostgresOperator"),
+        *("RedshiftSQLOperator", "SnowflakeOperator", "SqliteOperator", "TrinoOperator", "VerticaOperator"),
+    ),
+    "SQLExecuteQueryOperator",
+)
 # Classes that Airflow 3 no longer has, and what does their work.
 CLASSES_GONE = {
     "BaseOperator": "name an operator that does something, or write one in callables",

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, requires
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from batch_serving.shared.extras import how_to_add, packages_of_extras, project
 from batch_serving.shared.suggestions import nearest
+from schemas.catalog.old_names import CLASS_NAMES
 
 PREFIX = "apache-airflow-providers-"
 # What lies between airflow.providers and the provider's own name.
 NAMESPACES = frozenset({"apache", "atlassian", "cncf", "common", "dbt", "ibm", "microsoft"})
-# Classes of Airflow 2's own modules, by the provider that has them now.
-CLASSES = {
-    "BigQueryInsertJobOperator": "google",
-    "DockerOperator": "docker",
-    "HttpOperator": "http",
-    "HttpSensor": "http",
-    "KubernetesPodOperator": "cncf-kubernetes",
-    "MySqlOperator": "mysql",
-    "PostgresOperator": "postgres",
-    "S3KeySensor": "amazon",
-    "SFTPOperator": "sftp",
-    "SFTPSensor": "sftp",
-    "SSHOperator": "ssh",
-    "SimpleHttpOperator": "http",
-    "SparkSubmitOperator": "apache-spark",
-    "SqliteOperator": "sqlite",
+# Operators and sensors that people know by name, and where each is today. Airflow 2 had many of them in its own
+# modules, and providers have moved others. Source: the providers' own documentation.
+TODAY = {
+    path.rpartition(".")[2]: f"airflow.providers.{path}"
+    for path in (
+        "amazon.aws.operators.athena.AthenaOperator",
+        "amazon.aws.operators.glue.GlueJobOperator",
+        "amazon.aws.operators.lambda_function.LambdaInvokeFunctionOperator",
+        "amazon.aws.sensors.s3.S3KeySensor",
+        "amazon.aws.transfers.local_to_s3.LocalFilesystemToS3Operator",
+        "apache.hive.operators.hive.HiveOperator",
+        "apache.livy.operators.livy.LivyOperator",
+        "apache.spark.operators.spark_submit.SparkSubmitOperator",
+        "cncf.kubernetes.operators.pod.KubernetesPodOperator",
+        "databricks.operators.databricks.DatabricksRunNowOperator",
+        "databricks.operators.databricks.DatabricksSubmitRunOperator",
+        "dbt.cloud.operators.dbt.DbtCloudRunJobOperator",
+        "discord.operators.discord_webhook.DiscordWebhookOperator",
+        "docker.operators.docker.DockerOperator",
+        "google.cloud.operators.bigquery.BigQueryInsertJobOperator",
+        "google.cloud.operators.dataproc.DataprocSubmitJobOperator",
+        "google.cloud.sensors.gcs.GCSObjectExistenceSensor",
+        "google.cloud.transfers.gcs_to_bigquery.GCSToBigQueryOperator",
+        "http.operators.http.HttpOperator",
+        "http.sensors.http.HttpSensor",
+        "papermill.operators.papermill.PapermillOperator",
+        "sftp.operators.sftp.SFTPOperator",
+        "sftp.sensors.sftp.SFTPSensor",
+        "slack.operators.slack.SlackAPIPostOperator",
+        "slack.operators.slack_webhook.SlackWebhookOperator",
+        "smtp.operators.smtp.EmailOperator",
+        "ssh.operators.ssh.SSHOperator",
+    )
 }
+# Operators that are gone: their databases' providers have what SQLExecuteQueryOperator needs.
+OF_A_DATABASE = {"MySqlOperator": "mysql", "PostgresOperator": "postgres", "SqliteOperator": "sqlite"}
+DEFINED = re.compile(r"^class (\w+)\(", re.MULTILINE)
+# Where providers have what YAML may name.
+FOLDERS = frozenset({"notifications", "operators", "sensors", "transfers"})
 
 
 MISSING_PROVIDER = "it needs the provider"  # the start of the hint where an extra has it
@@ -81,7 +106,34 @@ def _provider_of(path: str) -> str:
     parts = path.split(".")
     if path.startswith("airflow.providers.") and len(parts) > 3:
         return "-".join(parts[2 : 4 if parts[2] in NAMESPACES else 3])
-    return CLASSES.get(parts[-1], "") if parts[0] == "airflow" or len(parts) == 1 else ""
+    if parts[0] != "airflow" and len(parts) > 1:
+        return ""
+    today = TODAY.get(CLASS_NAMES.get(parts[-1], parts[-1]), "")
+    return _provider_of(today) if today else OF_A_DATABASE.get(parts[-1], "")
+
+
+def paths_today(name: str) -> list[str]:
+    """Return the dotted paths of a class of this name in the installed providers, or where it is published.
+
+    The installed ones are searched as text: importing all modules of a provider takes seconds.
+    """
+    found = _defined().get(name, [])
+    return found or ([TODAY[name]] if name in TODAY else [])
+
+
+@cache
+def _defined() -> dict[str, list[str]]:
+    import airflow.providers
+
+    found: dict[str, list[str]] = {}
+    for folder in map(Path, airflow.providers.__path__):
+        for file in sorted(folder.rglob("*.py")):
+            parts = file.relative_to(folder).with_suffix("").parts
+            if FOLDERS & {*parts[:-1]} and not any(part.startswith("_") for part in parts):
+                module = ".".join(("airflow", "providers", *parts))
+                for name in DEFINED.findall(file.read_text(encoding="utf-8")):
+                    found.setdefault(name, []).append(f"{module}.{name}")
+    return found
 
 
 def is_of(path: str, providers: frozenset[str]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from batch_serving.shared.suggestions import suggest
 from schemas.catalog.lookup import arguments_of_decorator, load_schema
+from schemas.catalog.old_names import KEY_ADVICE
 from schemas.catalog.signatures import schema_of
 from schemas.checks.examples import GOOD_PRUNE, PRUNE, PRUNE_REST, PYTHON
 from schemas.checks.kinds import action, kind_of, shown
@@ -62,6 +63,7 @@ class Call:
 
     ``also`` names what the function gets beside that: from the context, by position, or from another place.
     ``whole``: it gets nothing else, so that what is missing is a problem; ``hint`` is for that.
+    ``of_the_task``: the arguments stand among the keys of the task.
     """
 
     path: KeyPath
@@ -70,6 +72,7 @@ class Call:
     hint: str = ""
     also: tuple[str, ...] = ()
     whole: bool = True
+    of_the_task: bool = False
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -231,7 +234,7 @@ def _check_decorated(
         given = {key: value for key, value in given.items() if key not in taken}
     whole = path not in document.damaged
     also = tuple(load_schema()["x-template-names"])
-    yield from fit(document, Call(path, function, given, "add it to the task", also, whole))
+    yield from fit(document, Call(path, function, given, "add it to the task", also, whole, of_the_task=True))
 
 
 def fit(document: Document, call: Call) -> Iterator[Problem]:
@@ -288,6 +291,8 @@ def _unknown(
         return
     fix = Fix(name, meant) if certain else None
     message = f"{call.function.__name__}() has no argument {name!r}"
+    if call.of_the_task and not certain:
+        hint = KEY_ADVICE.get(name) or hint
     hint = hint or f"remove it; the arguments are {', '.join(known) or 'none'}"
     found.problems.append(document.problem(WRONG_ARGUMENTS, at, message, hint, key=True, fix=fix))
 
@@ -298,13 +303,13 @@ def _wrong_type(
     kind = schema_of(parameter.annotation)
     if not kind or _fits(value, kind):
         return None
-    wanted = kind_of(kind)
-    message = f"{name} of {call.function.__name__}() must be {wanted}, got {shown(value)}"
+    wanted, written = kind_of(kind), document.written((*call.path, name))
+    message = f"{name} of {call.function.__name__}() must be {wanted}, got {shown(value, written)}"
     renamed = getattr(call.function, "renamed_values", {}).get(name, {})
     new = renamed.get(value) if isinstance(value, str) else None
     options = [option for part in kind.get("anyOf", [kind]) for option in part.get("enum", ())]
     near = suggest(value, [str(option) for option in options]) if isinstance(value, str) else None
-    hint, fix = action(kind, name, value), None
+    hint, fix = action(kind, name, value, written), None
     if new or near:
         meant, certain = (new, True) if new else (near.name, near.certain) if near else ("", False)
         hint, fix = f"did you mean {meant!r}?", Fix(str(value), meant) if certain else None

@@ -92,8 +92,8 @@ def _named(document: Document, path: KeyPath, dependencies: list[str], names: Na
     for index, upstream in enumerate(dependencies):
         at = (*path, "dependencies", index)
         if upstream not in names.known:
-            found = suggest(upstream, names.known)
-            taken = found is not None and found.name in (names.item, *dependencies)
+            found = suggest(upstream, [name for name in names.known if name != names.item])
+            taken = found is not None and found.name in dependencies
             if names.incomplete and not (found and found.certain):
                 continue
             fix = None if taken else fix_of(upstream, found)

@@ -9,8 +9,8 @@ from typing import Any
 from batch_serving.shared.suggestions import Suggestion, nearest, suggest
 from schemas.catalog.generate import ARGUMENT_TYPES, DAG_KEYS, GROUP_KEYS, TASK_KEYS
 from schemas.catalog.lookup import find_definition, load_schema
-from schemas.catalog.old_names import CONNECTION_NAMES, KEY_ADVICE, KEY_NAMES
-from schemas.catalog.providers import lacks_provider
+from schemas.catalog.old_names import CLASS_ADVICE, CONNECTION_NAMES, KEY_ADVICE, KEY_NAMES
+from schemas.catalog.providers import lacks_provider, paths_today
 from schemas.checks.examples import BASH
 from schemas.checks.violations import Violation
 from schemas.documents.reading import Document
@@ -90,7 +90,7 @@ def _misspelt(document: Document, violation: Violation, needed: list[str]) -> It
     for key in violation.value:
         if key in SPECIAL_KEYS:
             continue
-        if key in KEY_ADVICE and "__type__" in wanted:
+        if key in KEY_ADVICE and key != "name" and "__type__" in wanted:
             message = f"unknown key {key!r}"
             yield document.problem(UNKNOWN_KEY, (*path, key), message, KEY_ADVICE[key], key=True)
             return
@@ -163,8 +163,10 @@ def _other_place(path: KeyPath, key: str) -> str:
 
 def _where_it_belongs(path: KeyPath, key: str) -> str:
     """Return where a key belongs that is known, but not here, or an empty text."""
-    if key in DAG_KEYS and len(path) > 1 and path[-2] == "default_args":
-        return f"{key} is a key of the DAG: move it one level up"
+    new = KEY_NAMES.get(key, key)
+    if new in DAG_KEYS and len(path) > 1 and path[-2] == "default_args":
+        moved = "move it one level up" if new == key else f"write {new} one level up"
+        return f"{new} is a key of the DAG: {moved}"
     if key in DAG_KEYS and len(path) > 2:
         return f"{key} is a key of the DAG: move it there"
     if key in load_schema()["$defs"]["default_args"]["properties"] and len(path) <= 2:
@@ -191,14 +193,23 @@ def _unknown_arguments(document: Document, path: KeyPath, task: dict[str, Any]) 
 
 
 def _known_arguments(operator: object, task: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the keys that a task may have, and the operator's name; no keys where that is not known."""
+    """Return the keys that a task may have, and the operator's name; no keys where that is not known.
+
+    Of an operator that is wrong, which is reported, they are those of the one that is meant.
+    """
+    from schemas.checks.paths import path_meant
+
     base: dict[str, Any] = load_schema()["$defs"]["task"]["properties"]
+    if "decorator" in task or not isinstance(operator, str):
+        return ({}, "") if "decorator" in task else ({**{name: {} for name in _all_arguments()}, **base}, "")
     if own := find_definition("operators", operator):
-        return {**base, **own["properties"]}, str(operator).rpartition(".")[2]
-    if "decorator" in task or _has_no_schema(operator) or lacks_provider(str(operator)):
+        return {**base, **own["properties"]}, operator.rpartition(".")[2]
+    if _has_no_schema(operator) or lacks_provider(operator):
         return {}, ""
-    # The operator is missing or wrong, which is reported: a key that no operator has is wrong all the same.
-    return {**{name: {} for name in _all_arguments()}, **base}, ""
+    advised = CLASS_ADVICE.get(operator.rpartition(".")[2], "")
+    meant = next(iter(paths_today(advised)), "") or path_meant("operator", operator)
+    own = find_definition("operators", meant)
+    return ({**base, **own["properties"]}, meant.rpartition(".")[2]) if own else ({}, "")
 
 
 def _has_no_schema(operator: object) -> bool:

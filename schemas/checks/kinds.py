@@ -32,8 +32,13 @@ def as_yaml(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
-def shown(value: Any) -> str:
-    """Return a value as it stands in YAML, shortened; a text in quotes."""
+def shown(value: Any, written: str = "") -> str:
+    """Return a value as it stands in YAML, shortened; a text in quotes.
+
+    ``written`` is what the file has, where that may differ: YAML reads 12:30:00 as a number of seconds.
+    """
+    if written and not isinstance(value, str | dict | list | date) and written != as_yaml(value):
+        return f"{written}, which YAML reads as {as_yaml(value)}"
     if isinstance(value, str):
         text = repr(value)
     elif isinstance(value, date):
@@ -75,8 +80,8 @@ def _is(schema: dict[str, Any], other: dict[str, Any]) -> bool:
     return {key: value for key, value in schema.items() if key != "description"} == other
 
 
-def action(schema: dict[str, Any], key: str, value: Any) -> str:
-    """Return what to write in place of a value of the wrong kind."""
+def action(schema: dict[str, Any], key: str, value: Any, written: str = "") -> str:
+    """Return what to write in place of a value of the wrong kind; ``written`` is what the file has."""
     kind, text = kind_of(schema), str(value).strip()
     if value is None:
         return f"give {key} a value, or remove the key"
@@ -95,7 +100,7 @@ def action(schema: dict[str, Any], key: str, value: Any) -> str:
     if "given by __type__" in kind:
         return f"say what it is, as in {type_example(schema)}"
     if "text" in kind and not isinstance(value, dict | list):
-        return f"put it in quotes: '{as_yaml(value) if isinstance(value, bool) else text}'"
+        return f"put it in quotes: '{written or (as_yaml(value) if isinstance(value, bool) else text)}'"
     return f"write {kind}"
 
 

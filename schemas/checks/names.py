@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from schemas.checks.examples import EMPTY
 from schemas.documents.paths import BROKEN_PREFIX
 from schemas.documents.reading import Document
-from schemas.documents.tasks import groups_of, tasks_of
+from schemas.documents.tasks import group_path, groups_of, tasks_of
 from schemas.problems import Problem, Rule
 
 BAD_NAME = Rule(
@@ -71,7 +71,8 @@ def check_names(document: Document) -> Iterator[Problem]:
     for dag_id in document.dags:
         if not NAME.fullmatch(dag_id):
             message = f"dag_id {dag_id!r} is not allowed"
-            yield document.problem(BAD_NAME, (dag_id,), message, NAME_HINT, key=True)
+            shown = NAME_HINT if dag_id.isascii() else f"{NAME_HINT}; dag_display_name can be any text"
+            yield document.problem(BAD_NAME, (dag_id,), message, shown, key=True)
         elif dag_id.startswith((".", "x-")):
             message, hint = (
                 f"{dag_id!r} would become a DAG",
@@ -87,6 +88,10 @@ def check_names(document: Document) -> Iterator[Problem]:
                 message = f"task_id {task_id!r} is not allowed"
                 yield document.problem(BAD_NAME, paths[task_id], message, _name_hint(str(task_id)), key=True)
         for name in groups_of(document, dag_id):
+            if not NAME.fullmatch(name):
+                message = f"the task group's name {name!r} is not allowed: it is a part of its tasks' ids"
+                at = group_path(document, dag_id, name)
+                yield document.problem(BAD_NAME, at, message, f"{NAME_HINT}; its tooltip can be any text", key=True)
             if name in tasks:
                 message = f"a task and a task group are both called {name!r}"
                 yield document.problem(NAME_TWICE, paths[name], message, "rename one of the two", key=True)

@@ -18,8 +18,8 @@ from schemas.catalog.imports import (
     resolve,
 )
 from schemas.catalog.lookup import facts_of_task, find_definition, load_schema
-from schemas.catalog.old_names import CLASS_ADVICE, CLASS_NAMES, CLASSES_GONE, PATHS
-from schemas.catalog.providers import provider_hint
+from schemas.catalog.old_names import CLASS_ADVICE, CLASS_NAMES, CLASSES_GONE, NO_SETUP, PATHS
+from schemas.catalog.providers import paths_today, provider_hint
 from schemas.catalog.signatures import takes_callable
 from schemas.checks.examples import EMPTY, GOOD_PRUNE, PYTHON
 from schemas.documents.arguments import arguments_of
@@ -143,12 +143,15 @@ def _path_today(key: str, text: str) -> tuple[str, Fix | None]:
     name = text.rpartition(".")[2]
     known = load_schema()["$defs"].get(KINDS.get(key, ""), {})
     for wanted, certain in ((CLASS_NAMES.get(name, name), True), (CLASS_ADVICE.get(name, ""), False)):
-        full = [path for path in known if path.rpartition(".")[2] == wanted]
+        full = [path for path in known if path.rpartition(".")[2] == wanted] or paths_today(wanted)
         if full:
             near = suggest(text, full)
-            sure = certain and len(full) == 1 and _is_old(text)
-            fix = Fix(text, full[0]) if sure or (near and near.certain) else None
-            return f"did you mean {full[0]!r}?", fix
+            meant = near.name if near else full[0]
+            if missing := provider_hint(meant) or (provider_hint(text) if not certain else ""):
+                return f"write {meant}; {missing}", None
+            sure = certain and len(full) == 1 and (_is_old(text) or text.startswith("airflow.providers."))
+            fix = Fix(text, meant) if sure or (near and near.certain) else None
+            return f"did you mean {meant!r}?", fix
     if name in CLASSES_GONE:
         return CLASSES_GONE[name], None
     if missing := provider_hint(text):
@@ -224,6 +227,8 @@ def _check_path(document: Document, path: KeyPath, text: str) -> Iterator[Proble
     if key == "decorator" and not is_decorator(text):
         near = suggest(text, ("airflow.sdk.task",))
         hint = near.hint if near else "name a decorator, such as airflow.sdk.task"
+        if text.rpartition(".")[2] in ("setup", "teardown"):
+            hint = NO_SETUP
         yield document.problem(WRONG_KIND, path, f"decorator: {text!r} is not a decorator", hint)
     elif key == "__type__" and not isinstance(found, type):
         yield document.problem(TYPE_IS_NO_CLASS, path, f"__type__: {text!r} is not a class", "name a class")
@@ -249,13 +254,28 @@ def _path_meant(key: str, text: str, error: UnresolvedError) -> tuple[str, Fix |
         return _path_today(key, text)
     if meant := _what_is_there(key, error.meant):
         return error.hint, Fix(text, meant)
+    if text.startswith("airflow.providers."):
+        hint, fix = _path_today(key, text)
+        if fix or not error.hint:
+            return hint or error.hint, fix
     near = near_path(text, load_schema()["$defs"].get(KINDS.get(key, ""), {}))
     if near:
         return near.hint, fix_of(text, near)
-    if text.startswith("airflow.providers."):
-        hint, fix = _path_today(key, text)
-        return hint or error.hint, fix
     return error.hint, None
+
+
+def path_meant(key: str, text: str) -> str:
+    """Return the dotted path that is meant for one that is wrong, empty where that is not certain."""
+    if not is_allowed(text):
+        fix = _path_today(key, text)[1]
+    else:
+        try:
+            resolve(text)
+        except UnresolvedError as error:
+            fix = _path_meant(key, text, error)[1]
+        else:
+            return ""
+    return fix.new if fix else ""
 
 
 def _what_is_there(key: str, text: str) -> str:

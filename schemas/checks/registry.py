@@ -116,6 +116,7 @@ CHECKS = (
     Check(values.check_agreement, (values.REFUSED_VALUE,)),
     Check(templates.check_environment, (templates.VARIABLE_STAYS,)),
     Check(rendered.check_files, (rendered.COMMAND_IS_A_FILE, rendered.NO_SUCH_FILE)),
+    Check(rendered.check_searchpath, (rendered.NO_SUCH_FOLDER,)),
     Check(rendered.check_statements, (rendered.SEVERAL_STATEMENTS,)),
     Check(sensors.check_timeouts, (sensors.ENDS_BEFORE,)),
 )

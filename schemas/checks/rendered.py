@@ -48,6 +48,14 @@ NO_SUCH_FILE = Rule(
     good=f"{_SQL}\nsql: SELECT 1",
     scope="task",
 )
+NO_SUCH_FOLDER = Rule(
+    "DAG149",
+    "a folder of template_searchpath that does not exist",
+    why="No template is found there. A folder is relative to the YAML's own, or to the project.",
+    bad="template_searchpath: sqll",
+    good="template_searchpath: data",
+    severity=WARNING,
+)
 _TWO = "DELETE FROM a; DELETE FROM b"
 SEVERAL_STATEMENTS = Rule(
     "DAG145",
@@ -196,6 +204,21 @@ def check_files(document: Document) -> Iterator[Problem]:
             yield document.problem(COMMAND_IS_A_FILE, found.path, message, hint)
             continue
         yield _no_such_file(document, found, found.text, folders, f"{found.of} takes")
+
+
+def check_searchpath(document: Document) -> Iterator[Problem]:
+    """The folders in which templates are searched exist."""
+    for path, config in configs_of(document):
+        given = config.get("template_searchpath")
+        for at, folder in texts(given, (*path, "template_searchpath")):
+            places = [document.path.parent.resolve(), PROJECT_ROOT]
+            if is_template(folder) or any((place / folder).is_dir() for place in places):
+                continue
+            others = [one.name for place in places for one in sorted(place.iterdir()) if one.is_dir()]
+            near = suggest(folder, others)
+            message = f"there is no folder {folder!r} beside the YAML or in the project"
+            hint = near.hint if near else "create it, or remove it from template_searchpath"
+            yield document.problem(NO_SUCH_FOLDER, at, message, hint, fix=fix_of(folder, near))
 
 
 def _no_such_file(

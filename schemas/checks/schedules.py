@@ -13,7 +13,7 @@ from schemas.catalog.cron import has_a_run
 from schemas.checks.kinds import shown
 from schemas.documents.reading import Document
 from schemas.documents.tasks import configs_of, tasks_of
-from schemas.documents.texts import mappings, texts
+from schemas.documents.texts import is_template, mappings, texts
 from schemas.problems import INFORMATION, WARNING, Fix, KeyPath, Problem, Rule, fix_of
 
 ZONE_IS_UTC = Rule(
@@ -162,8 +162,8 @@ def check_assets(document: Document) -> Iterator[Problem]:
 
     for path, text in texts(document.data, ()):
         inner = _inside_assets(document, path)
-        if not inner:
-            continue
+        if not inner or (is_template(text) and "schedule" not in path):
+            continue  # of a task's template, which stays as it is, rendered.py says so
         if len(inner) == 1 and isinstance(inner[0], int) and (text in PRESETS or croniter.is_valid(text)):
             message = f"a list is of assets, and {text!r} is a schedule"
             hint = "write the schedule alone; for two of them, airflow.sdk.MultipleCronTriggerTimetable"

@@ -81,12 +81,15 @@ def check_branches(document: Document) -> Iterator[Problem]:
                     continue  # it may follow, once its own dependencies are right
                 if target in groups and graph.uncertain & graph.first_of(groups[target]):
                     continue
-                found = suggest(target, following) or suggest(target, ids)
+                others = [full for full, name in ids.items() if name != task_id]
+                found = suggest(target, following) or suggest(target, others)
                 message = f"branch target {target!r} is not directly downstream of {task_id!r}"
                 hint = found.hint if found else f"name a task that depends on {task_id}"
                 fix = fix_of(target, found)
                 if target in ids:  # a task of the DAG: which of the two is wrong is not known
                     hint, fix = f"add {task_id} to the dependencies of {target}", None
+                    if ids[target] == task_id:
+                        hint = f"name a task that depends on {task_id}: it cannot follow itself"
                 yield document.problem(NOT_DOWNSTREAM, path, message, hint, fix=fix)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from batch_serving.shared.suggestions import did_you_mean, suggest
 from schemas.catalog.lookup import find_definition, load_schema
 from schemas.catalog.old_names import VALUE_NAMES
-from schemas.checks.kinds import action, kind_of, shown, type_example
+from schemas.checks.kinds import action, as_yaml, kind_of, shown, type_example
 from schemas.checks.violations import Violation, violations
 from schemas.documents.arguments import PARTS, defaults_of
 from schemas.documents.graph import Graph, graphs_of
@@ -127,10 +127,24 @@ def _missing(document: Document, violation: Violation, path: KeyPath) -> Iterato
     message = f"{' or '.join(map(repr, wanted))} is missing"
     hint = f"add {' or '.join(wanted)}"
     if wanted == ["__type__"]:
-        hint = f"say what it is, as in {type_example(violation.described)}"
+        hint = _of_what_type(violation)
     elif wanted == ["tasks"] and path and did_you_mean(str(path[-1]), ["default"]):
         hint = did_you_mean(str(path[-1]), ["default"])
     yield document.problem(WRONG_VALUE, path, message, hint, key=True)
+
+
+def _of_what_type(violation: Violation) -> str:
+    """Return what to write where a mapping does not say what it is."""
+    value = violation.value
+    for key, special in (("or", "__or__"), ("any", "__or__"), ("and", "__and__"), ("all", "__and__")):
+        if key in value:
+            return f"write {special} in place of {key}"
+    if isinstance(value.get("cron"), str):
+        return f"write schedule: '{value['cron']}'"
+    given = {key: one for key, one in value.items() if key in ("uri", "name")}
+    if given and "asset" in kind_of(violation.described):
+        return f"write {as_yaml({'__type__': 'airflow.sdk.Asset', **given})}"
+    return f"say what it is, as in {type_example(violation.described)}"
 
 
 def _is_given_by_default(document: Document, path: KeyPath, needed: list[str]) -> bool:
@@ -165,7 +179,9 @@ def _wrong_value(document: Document, violation: Violation, path: KeyPath) -> Pro
             schema = violation.described if kind_of(violation.described) else violation.schema
             options = [str(one) for part in schema.get("anyOf", ()) for one in part.get("enum", ())]
             kind = kind_of(schema) or "a value of another kind"
-            message, hint = f"{key} must be {kind}, got {shown(value)}", action(schema, key, value)
+            written = document.written(path)
+            message = f"{key} must be {kind}, got {shown(value, written)}"
+            hint = action(schema, key, value, written)
             if value is None:
                 message = f"{key} is empty"
             if found := suggest(str(value), options):

@@ -167,7 +167,7 @@ def _unknown(
     """Return the problem of a name that does not exist; ``of`` is what it is taken from, with its dot."""
     found = suggest(name, known)
     fix = Fix(f"{of}{name}", f"{of}{found.name}") if found and found.certain else None
-    shown = ", ".join([one for one in sorted(known) if one.isidentifier()][:20])
+    shown = ", ".join([one for one in sorted(known) if one.isidentifier() and one.islower()][:20])
     hint = found.hint if found else f"use one of these: {shown}"
     return document.problem(UNKNOWN_NAME, path, message, hint, fix=fix)
 

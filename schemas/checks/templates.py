@@ -39,6 +39,8 @@ DOC_IS_A_FILE = Rule(
     good="doc_md: Trains a model.",
     can_be_ignored=False,
 )
+# What programs other than Jinja write in braces: Go templates ({{.Names}}), awk ({{print $1}}), formats ({%y}).
+OF_ANOTHER_PROGRAM = re.compile(r"\{\{-?\s*(\.|\$|print\b|range\b|end\b|json\b)|\{%[A-Za-z]\b|\$\w")
 VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}|\$[A-Z_][A-Z0-9_]*\b")
 # A shell or a program reads the text below these keys, or a reader of the UI does.
 SHELL = re.compile(
@@ -66,6 +68,8 @@ def check_templates(document: Document) -> Iterator[Problem]:
 def _syntax_hint(text: str) -> str:
     if "{#" in text and "#}" not in text:  # ${#array[@]} of a shell
         return "Jinja takes {# for a comment: write {% raw %}…{% endraw %} around what the shell is to read"
+    if OF_ANOTHER_PROGRAM.search(text):
+        return "if another program is to read the braces, write {% raw %}…{% endraw %} around them"
     return "write a value as {{ value }} and a statement as {% statement %}"
 
 

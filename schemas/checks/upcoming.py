@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from schemas.catalog.cron import next_runs
 from schemas.catalog.existing import Existing, existing
 from schemas.catalog.lookup import facts_of_task
 from schemas.checks.examples import EMPTY
+from schemas.checks.rendered import with_contents
+from schemas.checks.template_members import taken_by
+from schemas.documents.arguments import arguments_of, given_to
+from schemas.documents.graph import graphs_of
 from schemas.documents.reading import Document
-from schemas.documents.tasks import tasks_of
-from schemas.documents.texts import is_template, texts
+from schemas.documents.texts import is_template, parse_template, texts, undeclared_names
 from schemas.problems import INFORMATION, KeyPath, Problem, Rule
+
+if TYPE_CHECKING:
+    import jinja2.nodes
 
 NEXT_RUNS = Rule(
     "DAG301",
@@ -78,14 +85,35 @@ def _needed(document: Document) -> Iterator[tuple[KeyPath, str, str, str]]:
             yield path, "pool", text, ""
         elif key in CONNECTION_KEYS or key.endswith("_conn_id"):
             yield path, "connection", text, ""
-    for dag_id, tasks, paths in tasks_of(document):
-        defaults = document.default_args_of(dag_id)
-        for task_id, task in tasks.items():
+    for one in arguments_of(document):
+        if one.place == "expand" and isinstance(one.value, str) and not is_template(one.value):
+            if one.key == "conn_id" or one.key.endswith("_conn_id"):
+                yield one.path, "connection", one.value, ""
+    for found in with_contents(document):
+        tree = parse_template(found.text)
+        if tree is not None and found.rendered is not False and "conn" in undeclared_names(found.text):
+            for name in sorted(_connections(tree)):
+                yield found.path, "connection", name, ""
+    for graph in graphs_of(document):
+        for task_id, task in graph.tasks.items():
+            given = {*given_to(document, graph, task_id)}
+            given |= {*task["partial"]} if isinstance(task.get("partial"), dict) else set()
+            given |= {*task["expand"]} if isinstance(task.get("expand"), dict) else set()
             for name, kind in facts_of_task(task).get("properties", {}).items():
                 is_connection = name == "conn_id" or name.endswith("_conn_id")
-                if is_connection and isinstance(kind.get("default"), str) and name not in {*task, *defaults}:
+                if is_connection and isinstance(kind.get("default"), str) and name not in given:
                     of = f", the {name} that {str(task.get('operator')).rpartition('.')[2]} has by default"
-                    yield paths[task_id], "connection", kind["default"], of
+                    yield graph.paths[task_id], "connection", kind["default"], of
+
+
+def _connections(tree: jinja2.nodes.Template) -> set[str]:
+    """Return the connections that a template takes: ``conn.NAME`` or ``conn['NAME']``."""
+    from jinja2 import nodes
+
+    taken = [taken_by(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem))]
+    return {
+        one[1] for one in taken if one and isinstance(one[0], nodes.Name) and one[0].name == "conn" and one[1] != "get"
+    }
 
 
 def _next_runs(document: Document, now: datetime) -> Iterator[Problem]:

@@ -75,6 +75,12 @@ class Document:
         """Return whether what is at ``path`` is the user's own data, whose keys name no code."""
         return is_free(path, in_defaults=self.is_defaults)
 
+    def written(self, path: KeyPath) -> str:
+        """Return a value as it stands in the file; empty for one of several lines, or from elsewhere."""
+        span = self.positions.values.get(path)
+        text = self.text[span.start : span.end] if span else ""
+        return "" if "\n" in text else text
+
     def problem(
         self,
         rule: Rule,

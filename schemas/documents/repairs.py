@@ -67,6 +67,12 @@ ANCHOR_TWICE = "a second anchor is called"
 SPECIAL = re.compile(r"^(\s*(?:- )?[\w.-]+:\s+)([*&@`%!|>][^#]*?|\{\{.*\}\}[^#]*?)(\s+#.*|\s*)$")
 
 
+# A command such as `[ -f x ] && date`: what YAML takes for the whole value is only its beginning.
+GOES_ON = re.compile(
+    r"""^(\s*(?:- )?[\w.-]+:\s+)((?:\[[^\]]*\]|\{[^}]*\}|"[^"]*"|'(?:[^']|'')*')[ \t]*[^\s,\]}#].*?)(\s+#.*|\s*)$"""
+)
+
+
 NO_BLANK = re.compile(r"^(\s*(?:- )?[\w-]+):(?=[\"'\w\[{*@])(?!//)")
 
 
@@ -95,6 +101,11 @@ def _meant(lines: list[str], number: int) -> Iterator[Repair]:
         yield Repair(number, f"{match[1]}{match[3]}", f"{ANCHOR_TWICE} &{match[2]}", hint, certain=True)
     if match := SPECIAL.match(line):
         yield from _quoted(number, match)
+    if match := GOES_ON.match(line):
+        quoted = "'" + match[2].replace("'", "''") + "'"
+        message = f"a value that starts with {match[2][0]!r} ends where that is closed, and here it goes on"
+        hint = f"put all of it in quotes: {_short(quoted)}"
+        yield Repair(number, f"{match[1]}{quoted}{match[3]}", message, hint, certain=True)
     if match := NO_BLANK.match(line):
         changed = f"{match[1]}: {line[match.end() :]}"
         yield Repair(
