@@ -66,7 +66,7 @@ class Followed:
         self._failed: _Failed | None = None
         self._stamp: Any = None
         self._announced: set[str] = set()
-        self._suspected: str | None = None  # what is wrong with the pointer, at the last look
+        self._suspected: str | None = None  # what was wrong at the last look
 
     @property
     def name(self) -> str:
@@ -93,8 +93,9 @@ class Followed:
             return self._note_broken(str(error), None)
         if wanted is None:
             self._suspected = None
+            if self.served is None or (self.trouble is not None and self.trouble.is_broken):
+                self.trouble = None  # of a version that no pointer names any more
             if self.served is None:
-                self.trouble = None
                 return None
             return self._note("its pointer and its history are gone; is the store where it was?")
         if self.served is not None and self.served.reference.version == wanted.version:
@@ -119,6 +120,8 @@ class Followed:
         """Load a version and serve it; if it is broken, keep what is served."""
         stamp = self.source.stamp(wanted)
         if self._is_to_wait(wanted.version, stamp):
+            if self.trouble is not None and self.trouble.is_broken:
+                self._announce_certain(self.trouble.text, self.trouble.version)
             return
         try:
             with self._loading:
@@ -163,8 +166,14 @@ class Followed:
         if self.trouble is None or (self.trouble.version, self.trouble.text) != (version, text):
             self.trouble = Trouble(text, _now(), version, is_broken=True)
             log.error("%s: %s; %s", self.name, text, self._serving())
-        # A store that is being removed or restored has no pointer for a moment: two looks have to see it.
-        is_certain = version is not None or self._suspected == text
+        self._announce_certain(text, version)
+
+    def _announce_certain(self, text: str, version: str | None) -> None:
+        """Announce a broken version or pointer, once, when two looks have seen it.
+
+        A store that is being removed or restored lacks some files for a moment.
+        """
+        is_certain = self._suspected == text
         self._suspected = text
         key = version or text
         if key in self._announced or not is_certain:
