@@ -46,8 +46,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--install-programs",
         action="store_true",
-        help="install the programs that the selected tests need, where apt-get and root or sudo allow it",
+        help="install the programs that the selected tests need, where apt-get and root or sudo allow it, "
+        "and run no test",
     )
+
+
+# With two processes (pytest-xdist), the tests of one of these folders run in one of them: they share an Airflow,
+# or the ports and the environment of this checkout. All others are shared out by file.
+TOGETHER = ("tests/examples", "tests/integration", "tests/deploy", "tests/docs")
+FIRST = "tests/examples"  # takes longest: what is short fills up the end
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say which tests belong together, and let those that take longest begin."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        file = item.path.relative_to(ROOT).as_posix()
+        folder = next((name for name in TOGETHER if file.startswith(f"{name}/")), file)
+        item.add_marker(pytest.mark.xdist_group("tests/deploy" if folder == "tests/docs" else folder))
+    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / FIRST))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Count an installation as a success: it selects no test to run."""
+    if session.config.option.install_programs and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,6 +80,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     _require_extras(session)
     wanted = {name for item in session.items for mark in item.iter_markers("needs") for name in mark.args}
     lacking = programs.missing(wanted)
+    if session.config.option.install_programs:
+        session.items.clear()
     if not lacking or session.config.option.collectonly:
         return
     leave_out = "  or leave out the tests that need them: make test ARGS=\"-m 'not needs'\""

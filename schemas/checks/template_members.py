@@ -35,9 +35,7 @@ class Types:
         schema = load_schema()
         self.roots: dict[str, str] = schema["x-template-roots"]
         self.known: dict[str, dict[str, str]] = {**schema["x-template-types"]}
-        of_task = members_of_task(task)
-        if of_task is not None:
-            self.known["task"] = {**dict.fromkeys(of_task, ""), "params": "params", "dag": "dag"}
+        self._task = task
         if params is not None:
             self.known["params"] = dict.fromkeys({*params, *OF_A_MAPPING}, "")
 
@@ -45,6 +43,11 @@ class Types:
         """Return the type of a member, empty if that is not known; None if there is no such member."""
         if kind == "conn":
             return "connection" if name != "get" else "()connection"
+        if kind == "task" and kind not in self.known:  # its operator is imported only where that is asked for
+            of_task = members_of_task(self._task)
+            if of_task is None:
+                return ""
+            self.known["task"] = {**dict.fromkeys(of_task, ""), "params": "params", "dag": "dag"}
         return self.known[kind].get(name) if kind in self.known else ""
 
     def of(self, node: jinja2.nodes.Node, free: frozenset[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ def with_approval(text: str) -> str:
     return edited.replace('schedule: ["model://digits/challenger"]', "schedule: none")
 
 
+STARTED = ExitStack()  # the Airflow of this folder
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop it after the last test of this folder: the tests of other folders need the processor."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        STARTED.close()
+
+
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A copy of the project, with the DAGs of ``tests/integration/dag_configs`` too, all paused, under Airflow."""
@@ -36,8 +47,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         shutil.copy(extra, project / "dag_configs")
     approved = with_approval((project / "dag_configs" / "promote_model.yaml").read_text(encoding="utf-8"))
     (project / "dag_configs" / "promote_approved.yaml").write_text(approved, encoding="utf-8")
-    with started(project, {}, {"train_model", "promote_model", "predict", "collect_weather"}) as found:
-        yield found
+    with STARTED as stack:
+        loaded = {"train_model", "promote_model", "predict", "collect_weather"}
+        yield stack.enter_context(started(project, {}, loaded))
 
 
 Trained = tuple[dict[str, Any], dict[str, Any]]
