@@ -178,7 +178,9 @@ def _convert_arguments(task: dict[str, Any], defaults: dict[str, Any]) -> None:
     arguments = converted_arguments(cls) if isinstance(cls, type) else {}
     if not arguments:
         return
-    partial, expand = (task[part] if isinstance(task.get(part), dict) else {} for part in ("partial", "expand"))
+    partial, expand = (
+        task[part] if isinstance(task.get(part), dict) else {} for part in ("partial", "expand")
+    )
     for name in arguments.keys() & defaults.keys() - {*task, *partial, *expand}:
         (partial if expand else task)[name] = defaults[name]
         if expand:

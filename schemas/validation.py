@@ -188,7 +188,9 @@ def _template_files(document: Document) -> bytes:
     todo = [text for _, text in texts(document.data, ())]
     while todo:
         names = {*FILE_NAME.findall(todo.pop())}
-        fresh = [file for name in sorted(names) if (file := find_template(name, folders)) and file not in found]
+        fresh = [
+            file for name in sorted(names) if (file := find_template(name, folders)) and file not in found
+        ]
         found.update(dict.fromkeys(fresh))
         for file in fresh:  # a template may include others; a large file is data
             if file.stat().st_size > MAX_TEMPLATE:

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from schemas.catalog.imports import resolve
+
 if TYPE_CHECKING:
     from airflow.timetables.base import Timetable
 
@@ -102,16 +104,24 @@ def _by_type(schedule: Any) -> Timetable | None:
     """Return the timetable that ``{__type__: …}`` makes; None for what is not one, or cannot be made."""
     from airflow.timetables.base import Timetable
 
-    from schemas.dag_factory import make_values
-
     if not isinstance(schedule, dict) or not str(schedule.get("__type__")).startswith("airflow.timetables."):
         return None
     try:
-        made = make_values(schedule)
+        made = _made(schedule)
     except Exception:  # reported by the build
         return None
     made = getattr(made, "timetable", made)  # of one that assets start too
     return made if isinstance(made, Timetable) else None
+
+
+def _made(value: Any) -> Any:
+    """Return what dag-factory makes of a value with ``__type__``."""
+    if isinstance(value, list):
+        return [_made(item) for item in value]
+    if not isinstance(value, dict) or "__type__" not in value:
+        return value
+    given = {key: _made(item) for key, item in value.items() if key not in ("__type__", "__args__")}
+    return resolve(value["__type__"])(*_made(value.get("__args__", [])), **given)
 
 
 def _moment(value: Any, zone: ZoneInfo) -> datetime | None:

@@ -428,9 +428,7 @@ def find_decorators() -> Iterator[tuple[str, Schema]]:
         classes = [
             one
             for one in vars(module).values()
-            if isinstance(one, type)
-            and issubclass(one, BaseOperator)
-            and one.__module__ == module.__name__
+            if isinstance(one, type) and issubclass(one, BaseOperator) and one.__module__ == module.__name__
         ]
         yield (
             f"{module.__name__}.{decorator.__name__}",

@@ -106,7 +106,7 @@ TEMPLATE_ADVICE = {
     "prev_ds": "write macros.ds_add(ds, -1) for the day before",
     "prev_ds_nodash": "write (macros.ds_add(ds, -1) | replace('-', '')) for the day before",
     "reason": "only the callbacks of a DAG have it",
-    "templates_dict": "only the function has it, as its argument: write the template in templates_dict itself",
+    "templates_dict": "only the function has it, as an argument: write the template in templates_dict itself",
     "test_mode": "remove it: Airflow 3 gives it to no template",
     "prev_execution_date": "write prev_data_interval_start_success, which is the last successful run's",
 }

@@ -16,8 +16,8 @@ from schemas.catalog.old_names import CLASS_NAMES
 PREFIX = "apache-airflow-providers-"
 # What lies between airflow.providers and the provider's own name.
 NAMESPACES = frozenset({"apache", "atlassian", "cncf", "common", "dbt", "ibm", "microsoft"})
-# Operators and sensors that people know by name, and where each is today. Airflow 2 had many of them in its own
-# modules, and providers have moved others. Source: the providers' own documentation.
+# Operators and sensors that people know by name, and where each is today. Airflow 2 had many of them in its
+# own modules, and providers have moved others. Source: the providers' own documentation.
 TODAY = {
     path.rpartition(".")[2]: f"airflow.providers.{path}"
     for path in (

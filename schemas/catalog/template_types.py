@@ -15,11 +15,30 @@ from typing import Any
 Members = dict[str, str]
 # What text and dates give back, by method; Python's own classes have no annotations that say it.
 TEXT_METHODS = (
-    *("capitalize", "casefold", "center", "format", "ljust", "lower", "lstrip", "removeprefix", "removesuffix"),
+    *(
+        "capitalize",
+        "casefold",
+        "center",
+        "format",
+        "ljust",
+        "lower",
+        "lstrip",
+        "removeprefix",
+        "removesuffix",
+    ),
     *("replace", "rjust", "rstrip", "strip", "swapcase", "title", "upper", "zfill"),
 )
 DATE_TO_TEXT = ("ctime", "isoformat", "strftime", "format")
-DATE_TO_DATE = ("astimezone", "combine", "fromisoformat", "fromtimestamp", "now", "replace", "strptime", "utcnow")
+DATE_TO_DATE = (
+    "astimezone",
+    "combine",
+    "fromisoformat",
+    "fromtimestamp",
+    "now",
+    "replace",
+    "strptime",
+    "utcnow",
+)
 ROOTS = {
     **dict.fromkeys(("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "run_id"), "text"),
     "task_instance_key_str": "text",

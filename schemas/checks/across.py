@@ -178,7 +178,9 @@ def _taken_from_others(document: Document, known: Known) -> Iterator[tuple[KeyPa
             yield at, "asset", name, known.assets
     arguments = [*arguments_of(document)]
     waited_for = {
-        one.task_path: one.value for one in arguments if one.key == "external_dag_id" and one.place != "expand"
+        one.task_path: one.value
+        for one in arguments
+        if one.key == "external_dag_id" and one.place != "expand"
     }
     for one in arguments:
         if one.key in DAG_KEYS and isinstance(one.value, str):

@@ -114,8 +114,10 @@ def check_dates_needed(document: Document) -> Iterator[Problem]:
             for name, parameter in [*inspect.signature(function).parameters.items()][len(positional or ()) :]:
                 if name in DATED and name not in written and parameter.default is parameter.empty:
                     message = f"{function.__name__}() needs {name!r}, which a run {no_date} does not have"
-                    hint = f"give the argument a default, or give it in op_kwargs: {name}: '{{{{ dag_run.run_after }}}}'"
-                    yield document.problem(NO_LOGICAL_DATE, (*paths[task_id], "python_callable"), message, hint)
+                    hint = "give the argument a default, or a value in op_kwargs, as from dag_run.run_after"
+                    yield document.problem(
+                        NO_LOGICAL_DATE, (*paths[task_id], "python_callable"), message, hint
+                    )
 
 
 def _op_kwargs(part: Any) -> Iterator[str]:

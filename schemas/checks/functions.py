@@ -24,7 +24,14 @@ NOT_CALLED_SO = Rule(
 # Operators call these with one value, and what else they take by name from the context. Source: the
 # calls of determine_kwargs in the providers http, amazon and standard, and in common.sql.
 WITH_CONTEXT = frozenset(
-    {"response_check", "response_filter", "pagination_function", "check_fn", "rows_processor", "execution_date_fn"}
+    {
+        "response_check",
+        "response_filter",
+        "pagination_function",
+        "check_fn",
+        "rows_processor",
+        "execution_date_fn",
+    }
 )
 HOOKS = {"pre_execute": 1, "post_execute": 2}  # called with the context, and with the task's result
 OTHERS = frozenset({"python_callable"})  # called with op_args and op_kwargs, which have a check of their own

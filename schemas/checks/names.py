@@ -91,7 +91,9 @@ def check_names(document: Document) -> Iterator[Problem]:
             if not NAME.fullmatch(name):
                 message = f"the task group's name {name!r} is not allowed: it is a part of its tasks' ids"
                 at = group_path(document, dag_id, name)
-                yield document.problem(BAD_NAME, at, message, f"{NAME_HINT}; its tooltip can be any text", key=True)
+                yield document.problem(
+                    BAD_NAME, at, message, f"{NAME_HINT}; its tooltip can be any text", key=True
+                )
             if name in tasks:
                 message = f"a task and a task group are both called {name!r}"
                 yield document.problem(NAME_TWICE, paths[name], message, "rename one of the two", key=True)

@@ -16,8 +16,8 @@ from schemas.catalog.lookup import facts_of_task, find_definition, load_schema
 from schemas.checks.examples import BASH
 from schemas.checks.paths import resolved
 from schemas.documents.files import find_template, search_path
-from schemas.documents.reading import Document, display_name
 from schemas.documents.graph import graphs_of, members
+from schemas.documents.reading import Document, display_name
 from schemas.documents.tasks import configs_of, group_path, tasks_of
 from schemas.documents.texts import is_template, parse_template, texts
 from schemas.problems import WARNING, KeyPath, Problem, Rule, fix_of
@@ -159,13 +159,10 @@ def _included(text: str, *, needed: bool = False) -> set[str]:
 
     tree = parse_template(text)
     kinds = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-    return {
-        node.template.value
-        for node in (tree.find_all(kinds) if tree else ())
-        if isinstance(node.template, nodes.Const)
-        and isinstance(node.template.value, str)
-        and not (needed and getattr(node, "ignore_missing", False))
-    }
+    found: list[Any] = [*tree.find_all(kinds)] if tree else []
+    named = [one for one in found if not (needed and getattr(one, "ignore_missing", False))]
+    names = [getattr(one.template, "value", None) for one in named]
+    return {name for name in names if isinstance(name, str)}
 
 
 def names_a_file(found: Text) -> bool:
@@ -221,13 +218,13 @@ def check_searchpath(document: Document) -> Iterator[Problem]:
             yield document.problem(NO_SUCH_FOLDER, at, message, hint, fix=fix_of(folder, near))
 
 
-def _no_such_file(
-    document: Document, found: Text, name: str, folders: list[Path], who: str
-) -> Problem:
+def _no_such_file(document: Document, found: Text, name: str, folders: list[Path], who: str) -> Problem:
     near = suggest(name, _files_in(folders[:-1], name))
     what = f"{who} {name!r}" if "includes" in who else f"{who} {name!r} for the name of a file"
     hint = near.hint if near else _where_to_put(document, name, folders)
-    return document.problem(NO_SUCH_FILE, found.path, f"{what}, which does not exist", hint, fix=fix_of(name, near))
+    return document.problem(
+        NO_SUCH_FILE, found.path, f"{what}, which does not exist", hint, fix=fix_of(name, near)
+    )
 
 
 def _where_to_put(document: Document, name: str, folders: list[Path]) -> str:

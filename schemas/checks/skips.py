@@ -216,5 +216,5 @@ def check_short_circuits(document: Document) -> Iterator[Problem]:
                 message = f"{gate!r} skips {task_id!r} too, whatever its trigger rule {rules[task_id]!r} says"
                 hint = f"write ignore_downstream_trigger_rules: false in {gate}"
                 if directly:
-                    hint = f"put another task between {gate} and it: what follows a short circuit directly is always skipped"
+                    hint = f"put another task between: what follows {gate} directly is always skipped"
                 yield document.problem(SHORT_CIRCUITED, graph.paths[task_id], message, hint, key=True)

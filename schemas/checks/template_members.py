@@ -1,4 +1,4 @@
-"""What a template takes from a variable, and from what that gives: ``ti.task.task_id``, ``ds.replace('-', '')``."""
+"""What a template takes from a variable, and from what that gives: ``ti.task.task_id``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ TIMES = frozenset({"date", "datetime"})
 
 @dataclass(frozen=True)
 class Use:
-    """A member that a template takes and that is not there: ``expression`` is all of it, ``kind`` its type."""
+    """A member that a template takes and that is not there.
+
+    ``expression`` is all of it; ``of`` is what it is taken from, of the type ``kind``, which has ``known``.
+    """
 
     expression: str
     of: str
@@ -58,7 +61,9 @@ class Types:
             return self.roots.get(node.name, "") if node.name in free else ""
         if isinstance(node, nodes.Call):
             called = self.of(node.node, free)
-            return called[2:] if called.startswith("()") else called if called in (*TIMES, "timedelta") else ""
+            return (
+                called[2:] if called.startswith("()") else called if called in (*TIMES, "timedelta") else ""
+            )
         if isinstance(node, nodes.Add | nodes.Sub):
             left, right = self.of(node.left, free), self.of(node.right, free)
             return left if left in TIMES and right == "timedelta" else ""
@@ -72,14 +77,16 @@ def taken_by(node: jinja2.nodes.Node) -> tuple[jinja2.nodes.Node, str] | None:
 
     if isinstance(node, nodes.Getattr):
         return node.node, node.attr
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+    if (
+        isinstance(node, nodes.Getitem)
+        and isinstance(node.arg, nodes.Const)
+        and isinstance(node.arg.value, str)
+    ):
         return node.node, node.arg.value
     return None
 
 
-def members_missing(
-    tree: jinja2.nodes.Template, free: frozenset[str], types: Types
-) -> Iterator[Use]:
+def members_missing(tree: jinja2.nodes.Template, free: frozenset[str], types: Types) -> Iterator[Use]:
     """Yield each member that the template takes and that its type does not have, each expression once."""
     from jinja2 import nodes
 

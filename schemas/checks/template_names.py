@@ -217,7 +217,9 @@ def _missing(document: Document, path: KeyPath, use: Use) -> Iterator[Problem]:
         fix = Fix(use.expression, new)
         yield document.problem(UNKNOWN_NAME, path, message, f"write {new}", fix=fix)
     elif use.kind == "datetime" and use.member in load_schema()["x-template-types"]["date"]:
-        hint = f"{use.of} is a datetime of Python: it has strftime, astimezone and replace, but not {use.member}"
+        hint = (
+            f"{use.of} is a datetime of Python: it has strftime, astimezone and replace, but not {use.member}"
+        )
         yield document.problem(UNKNOWN_NAME, path, message, hint)
     elif not use.member.startswith("_"):
         yield _unknown(document, path, message, use.member, [*use.known], f"{use.of}.")

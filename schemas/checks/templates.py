@@ -39,7 +39,7 @@ DOC_IS_A_FILE = Rule(
     good="doc_md: Trains a model.",
     can_be_ignored=False,
 )
-# What programs other than Jinja write in braces: Go templates ({{.Names}}), awk ({{print $1}}), formats ({%y}).
+# What other programs than Jinja have in braces: Go templates ({{.Names}}), awk ({{print $1}}), dates ({%y}).
 OF_ANOTHER_PROGRAM = re.compile(r"\{\{-?\s*(\.|\$|print\b|range\b|end\b|json\b)|\{%[A-Za-z]\b|\$\w")
 VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*\}|\$[A-Z_][A-Z0-9_]*\b")
 # A shell or a program reads the text below these keys, or a reader of the UI does.

@@ -12,7 +12,7 @@ from schemas.catalog.lookup import facts_of_task
 from schemas.checks.examples import EMPTY
 from schemas.checks.rendered import with_contents
 from schemas.checks.template_members import taken_by
-from schemas.documents.arguments import arguments_of, given_to
+from schemas.documents.arguments import PARTS, arguments_of, given_to
 from schemas.documents.graph import graphs_of
 from schemas.documents.reading import Document
 from schemas.documents.texts import is_template, parse_template, texts, undeclared_names
@@ -48,6 +48,7 @@ CONNECTION = Rule(
     good="on_failure_callback: {callback: callables.notifications.notify_failure}",
     severity=INFORMATION,
 )
+Needed = tuple[KeyPath, str, str, str]
 CONNECTION_KEYS = ("conn_id", "connection", "database")
 
 
@@ -75,7 +76,7 @@ def check_upcoming(document: Document, now: datetime, told: set[str]) -> Iterato
             yield document.problem(CONNECTION, path, f"needs connection {name!r}{of}", hint)
 
 
-def _needed(document: Document) -> Iterator[tuple[KeyPath, str, str, str]]:
+def _needed(document: Document) -> Iterator[Needed]:
     """Yield (path, pool or connection, name, what has it as its default) of each that the document needs."""
     for path, text in texts(document.data, ()):
         if is_template(text) or not text:
@@ -85,23 +86,36 @@ def _needed(document: Document) -> Iterator[tuple[KeyPath, str, str, str]]:
             yield path, "pool", text, ""
         elif key in CONNECTION_KEYS or key.endswith("_conn_id"):
             yield path, "connection", text, ""
+    yield from _mapped(document)
+    yield from _in_templates(document)
+    yield from _by_default(document)
+
+
+def _mapped(document: Document) -> Iterator[Needed]:
     for one in arguments_of(document):
-        if one.place == "expand" and isinstance(one.value, str) and not is_template(one.value):
-            if one.key == "conn_id" or one.key.endswith("_conn_id"):
-                yield one.path, "connection", one.value, ""
+        if one.place == "expand" and _takes_connection(one.key) and isinstance(one.value, str):
+            yield one.path, "connection", one.value, ""
+
+
+def _takes_connection(key: str) -> bool:
+    return key == "conn_id" or key.endswith("_conn_id")
+
+
+def _in_templates(document: Document) -> Iterator[Needed]:
     for found in with_contents(document):
         tree = parse_template(found.text)
         if tree is not None and found.rendered is not False and "conn" in undeclared_names(found.text):
             for name in sorted(_connections(tree)):
                 yield found.path, "connection", name, ""
+
+
+def _by_default(document: Document) -> Iterator[Needed]:
     for graph in graphs_of(document):
         for task_id, task in graph.tasks.items():
-            given = {*given_to(document, graph, task_id)}
-            given |= {*task["partial"]} if isinstance(task.get("partial"), dict) else set()
-            given |= {*task["expand"]} if isinstance(task.get("expand"), dict) else set()
+            parts = [task[part] for part in PARTS if isinstance(task.get(part), dict)]
+            given = {*given_to(document, graph, task_id)}.union(*parts)
             for name, kind in facts_of_task(task).get("properties", {}).items():
-                is_connection = name == "conn_id" or name.endswith("_conn_id")
-                if is_connection and isinstance(kind.get("default"), str) and name not in given:
+                if _takes_connection(name) and isinstance(kind.get("default"), str) and name not in given:
                     of = f", the {name} that {str(task.get('operator')).rpartition('.')[2]} has by default"
                     yield graph.paths[task_id], "connection", kind["default"], of
 
@@ -112,7 +126,9 @@ def _connections(tree: jinja2.nodes.Template) -> set[str]:
 
     taken = [taken_by(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem))]
     return {
-        one[1] for one in taken if one and isinstance(one[0], nodes.Name) and one[0].name == "conn" and one[1] != "get"
+        one[1]
+        for one in taken
+        if one and isinstance(one[0], nodes.Name) and one[0].name == "conn" and one[1] != "get"
     }
 
 

@@ -37,7 +37,9 @@ def arguments_of(document: Document) -> Iterator[Argument]:
             yield from _written(graph, task_id, task)
             for place, given in defaults_of(document, graph, task_id):
                 for key, value in given.items():
-                    yield Argument(graph.dag_id, graph.paths[task_id], task, "default_args", (*place, key), key, value)
+                    yield Argument(
+                        graph.dag_id, graph.paths[task_id], task, "default_args", (*place, key), key, value
+                    )
 
 
 def _written(graph: Graph, task_id: str, task: dict[str, Any]) -> Iterator[Argument]:
@@ -49,7 +51,11 @@ def _written(graph: Graph, task_id: str, task: dict[str, Any]) -> Iterator[Argum
             if not place and key in PARTS:
                 continue
             several = place == "expand" and isinstance(value, list)
-            values = [((*at, key, index), item) for index, item in enumerate(value)] if several else [((*at, key), value)]
+            values = (
+                [((*at, key, index), item) for index, item in enumerate(value)]
+                if several
+                else [((*at, key), value)]
+            )
             for where, one in values:
                 yield Argument(graph.dag_id, path, task, place, where, str(key), one)
 
@@ -77,7 +83,9 @@ def given_to(document: Document, graph: Graph, task_id: str) -> dict[str, Any]:
     return {**found, **graph.tasks[task_id]}
 
 
-def _of_groups(document: Document, graph: Graph, task: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+def _of_groups(
+    document: Document, graph: Graph, task: dict[str, Any]
+) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     name, seen = group_of(task, graph.groups), set[str]()
     while name in graph.groups and name not in seen:
         seen.add(str(name))

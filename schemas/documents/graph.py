@@ -102,9 +102,7 @@ def members(
         return {name}
     if name not in groups or name in seen:
         return set()
-    inner = [
-        child for child, group in groups.items() if group_of(group, groups, "parent_group_name") == name
-    ]
+    inner = [child for child, group in groups.items() if group_of(group, groups, "parent_group_name") == name]
     own = {task_id for task_id, task in tasks.items() if group_of(task, groups) == name}
     return own.union(*(members(child, tasks, groups, seen | {name}) for child in inner))
 

@@ -68,9 +68,8 @@ SPECIAL = re.compile(r"^(\s*(?:- )?[\w.-]+:\s+)([*&@`%!|>][^#]*?|\{\{.*\}\}[^#]*
 
 
 # A command such as `[ -f x ] && date`: what YAML takes for the whole value is only its beginning.
-GOES_ON = re.compile(
-    r"""^(\s*(?:- )?[\w.-]+:\s+)((?:\[[^\]]*\]|\{[^}]*\}|"[^"]*"|'(?:[^']|'')*')[ \t]*[^\s,\]}#].*?)(\s+#.*|\s*)$"""
-)
+CLOSED = r"""\[[^\]]*\]|\{[^}]*\}|"[^"]*"|'(?:[^']|'')*'"""
+GOES_ON = re.compile(rf"^(\s*(?:- )?[\w.-]+:\s+)((?:{CLOSED})[ \t]*[^\s,\]}}#].*?)(\s+#.*|\s*)$")
 
 
 NO_BLANK = re.compile(r"^(\s*(?:- )?[\w-]+):(?=[\"'\w\[{*@])(?!//)")
