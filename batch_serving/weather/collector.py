@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 from batch_serving.weather import kma, raw_answers
 from batch_serving.weather.districts import Cell, District, cells_of
@@ -51,12 +52,51 @@ class Failure:
     permanent: bool = False
 
 
+class Answers(Protocol):
+    """Where the answers of a run are kept."""
+
+    def read(self, run: Run, cell: Cell) -> RawAnswer | None:
+        """Return the answer that is kept for a cell, if there is one."""
+
+    def write(self, run: Run, raw: RawAnswer) -> None:
+        """Keep an answer."""
+
+
+class AnswerFiles:
+    """Answers in files, one for each cell, in the folder of their run."""
+
+    def read(self, run: Run, cell: Cell) -> RawAnswer | None:
+        """Return the answer in the file of a cell."""
+        return raw_answers.read(raw_answers.path_of(run.folder, cell))
+
+    def write(self, run: Run, raw: RawAnswer) -> None:
+        """Write the file of a cell."""
+        raw_answers.write(run.folder, raw)
+
+
+class AnswersInMemory:
+    """Answers of one task that puts them somewhere itself."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.by_cell: dict[Cell, RawAnswer] = {}
+
+    def read(self, run: Run, cell: Cell) -> RawAnswer | None:  # noqa: ARG002 # of one run
+        """Return the answer for a cell."""
+        return self.by_cell.get(cell)
+
+    def write(self, run: Run, raw: RawAnswer) -> None:  # noqa: ARG002 # of one run
+        """Keep the answer for its cell."""
+        self.by_cell[raw.cell] = raw
+
+
 @dataclass
 class Collector:
     """Collects for one task: once the service seems unavailable, it makes no more requests."""
 
     source: Source
     now: datetime
+    answers: Answers = field(default_factory=AnswerFiles)
     unanswered: int = 0  # cells in a row
     unusable: int = 0  # cells in a row, answered or not
 
@@ -74,7 +114,7 @@ class Collector:
         failures: dict[Cell, Failure] = {}
         failure: Failure | None
         for cell in self._shuffled(run, cells):
-            kept = raw_answers.read(raw_answers.path_of(run.folder, cell))
+            kept = self.answers.read(run, cell)
             if kept is not None and self._is_final(kept, run, cell):
                 continue
             if self.is_unavailable:
@@ -112,7 +152,7 @@ class Collector:
             return Failure(str(error), permanent=error.kind is Kind.REQUEST)
         self.unanswered = self.unusable = 0
         if not (kept and answer.gone):
-            raw_answers.write(run.folder, answer)
+            self.answers.write(run, answer)
         return None
 
     def _count(self, error: KmaError) -> None:

@@ -22,18 +22,32 @@ CODE_LENGTH = 10
 TEXT_LENGTH = 250
 
 
-def upsert(rows: Sequence[WeatherRow], engine: sa.Engine) -> None:
-    """Write rows into the table ``weather`` of a database, in one transaction.
+def upsert(rows: Sequence[WeatherRow], engine: sa.Engine, table: str = TABLE) -> None:
+    """Write rows into a table of a database, ``weather`` if no other is named, in one transaction.
 
     Creates the table if it does not exist. An older row never replaces a newer one, in whatever order they
     come and however many writers there are. Times are stored as Korean time without an offset. Works with
     PostgreSQL, MySQL, MariaDB and SQLite; ValueError for any other database.
     """
     age = Age(("source", *AGE), _age)
-    sql_tables.upsert(weather_table(), [_values_of(row) for row in rows], engine, age)
+    sql_tables.upsert(weather_table(table), [_values_of(row) for row in rows], engine, age)
 
 
-def weather_table() -> sa.Table:
+def codes_with(hour: datetime, source: str, engine: sa.Engine, table: str = TABLE) -> set[str]:
+    """Return the codes of the districts whose row for an hour is from this source; none without the table."""
+    import sqlalchemy as sa
+
+    if not sa.inspect(engine).has_table(table):
+        return set()
+    columns_of = weather_table(table).c
+    query = sa.select(columns_of.code).where(
+        columns_of.forecast_at == hour.astimezone(KST).replace(tzinfo=None), columns_of.source == source
+    )
+    with engine.connect() as connection:
+        return set(connection.scalars(query))
+
+
+def weather_table(name: str = TABLE) -> sa.Table:
     """Return the table, with the columns of the CSVs."""
     import sqlalchemy as sa
 
@@ -41,7 +55,7 @@ def weather_table() -> sa.Table:
         sa.Column(name, _type_of(column), primary_key=name in KEY, autoincrement=False)
         for name, column in columns().items()
     ]
-    return sa.Table(TABLE, sa.MetaData(), *table_columns, mysql_charset="utf8mb4")
+    return sa.Table(name, sa.MetaData(), *table_columns, mysql_charset="utf8mb4")
 
 
 def _type_of(column: Column) -> sa.types.TypeEngine[Any]:

@@ -1,0 +1,1 @@
+"""Seoul's weather straight into a table, by one custom operator."""
