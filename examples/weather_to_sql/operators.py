@@ -20,7 +20,7 @@ from batch_serving.weather.sources import find_source
 class WeatherToSqlOperator(BaseOperator):
     """Requests the forecast of the next hour for districts, and upserts a row of each into a table.
 
-    What ``callables.weather`` does in two tasks with files between them, for pipelines that need the table alone.
+    What ``callables.weather`` does in two tasks with files between them, for those who need the table alone.
     """
 
     template_fields: Sequence[str] = ("districts", "conn_id", "table", "kma_conn_id")
@@ -52,8 +52,8 @@ class WeatherToSqlOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Collect what the table lacks for the run's hour, and return how many rows it has then.
 
-        A retry, and a run that is cleared, requests only the districts without a row. What arrived is written even
-        if other cells failed; then the task fails, and a retry asks for those.
+        A retry, and a run that is cleared, requests only the districts without a row. What arrived is written
+        even if other cells failed; then the task fails, and a retry asks for those.
         """
         instance, dag_run = context["ti"], context["dag_run"]
         run = Run(dag_run.run_id, dag_run.run_after.isoformat(), self.districts)

@@ -50,7 +50,7 @@ def run(**arguments: Any) -> dict[str, Any]:
 
 def rows(store: sa.Engine, columns: str = "*") -> list[tuple[Any, ...]]:
     with store.connect() as connection:
-        found = connection.execute(sa.text(f"SELECT {columns} FROM {TABLE} ORDER BY code"))  # noqa: S608
+        found = connection.execute(sa.text(f"SELECT {columns} FROM {TABLE} ORDER BY code"))
         return [tuple(row) for row in found]
 
 
@@ -124,8 +124,8 @@ def test_under_the_scheduler_each_hour_has_25_rows(gallery: Gallery) -> None:
     run = gallery.run("weather_to_sql")
     assert gallery.tasks(run) == {"collect_into_table": "success", "check_columns": "success"}
     assert gallery.xcom(run, "collect_into_table")["source"] == "sample"
-    written = gallery.rows(f"SELECT * FROM {TABLE} ORDER BY code, forecast_at")  # noqa: S608
-    hours = gallery.rows(f"SELECT forecast_at, COUNT(*) FROM {TABLE} GROUP BY forecast_at")  # noqa: S608
+    written = gallery.rows(f"SELECT * FROM {TABLE} ORDER BY code, forecast_at")
+    hours = gallery.rows(f"SELECT forecast_at, COUNT(*) FROM {TABLE} GROUP BY forecast_at")
     assert {count for _, count in hours} == {25}
     assert gallery.clear(run)["state"] == "success"
-    assert gallery.rows(f"SELECT * FROM {TABLE} ORDER BY code, forecast_at") == written  # noqa: S608
+    assert gallery.rows(f"SELECT * FROM {TABLE} ORDER BY code, forecast_at") == written
