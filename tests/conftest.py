@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import programs
+import psutil
 import pytest
 from buckets import new_bucket, s3_server
 from pytest_httpserver import HTTPServer
@@ -19,6 +22,7 @@ from pytest_httpserver import HTTPServer
 from batch_serving.shared.command_line import end_in_order
 from schemas.catalog.providers import extras, installed_providers
 
+STOP_TIMEOUT_S = 60  # an Airflow and its tasks
 ROOT = Path(__file__).resolve().parent.parent
 
 # Airflow reads its settings when it is imported: no test may see those of the shell, nor write to a home.
@@ -41,6 +45,23 @@ def pytest_configure() -> None:
     end_in_order()
 
 
+def pytest_keyboard_interrupt() -> None:
+    """Let the two processes stop what they have started, before pytest-xdist kills them after ten seconds."""
+    workers = psutil.Process().children()
+    for worker in workers:
+        with contextlib.suppress(psutil.Error):
+            worker.terminate()
+    end = time.monotonic() + STOP_TIMEOUT_S
+    while any(map(_has_children, workers)) and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+def _has_children(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.children())
+    return False
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that ``make test`` uses."""
     parser.addoption(
@@ -57,6 +78,7 @@ TOGETHER = ("tests/examples", "tests/integration", "tests/deploy", "tests/docs")
 FIRST = "tests/examples"  # takes longest: what is short fills up the end
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say which tests belong together, and let those that take longest begin."""
     if not hasattr(config, "workerinput"):
