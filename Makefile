@@ -34,7 +34,7 @@ run: setup ## run a DAG of that Airflow now and show its tasks: make run DAG=hel
 	@$(RUN) deploy/local.py run $(call OPTION,DAG,dag) $(call OPTION,CONF,conf)
 
 serve: setup ## serve the champions over HTTP on 127.0.0.1:8000, until Ctrl-C (docs/serving.md)
-	@exec .venv/bin/batch serve
+	@exec $(RUN) deploy/serve.py
 
 demo: setup ## run the four pipelines once, beside what is running, and show what they wrote
 	@$(RUN) deploy/demo.py

@@ -67,7 +67,7 @@ def _follower(settings: Settings, announce: Announce) -> Follower:
     if both := sorted({*settings.collections} & {*(settings.models or ())}):
         raise InvalidValueError(f"{both[0]!r} is a model of the store and of {COLLECTIONS}", "rename one")
     sources = [
-        CollectionSource(name, one.database, find_loader(one.loader))
+        CollectionSource(name, one.database, find_loader(one.loader), one.table)
         for name, one in settings.collections.items()
     ]
     # A model of a collection hides one of the same name in the store.

@@ -1,6 +1,6 @@
 """A collection of model files in object storage, as a source: the best score is served, the newest of equals.
 
-The table ``model_collection`` of a database has a record for each file::
+A table of a database, ``model_collection`` if no other is named, has a record for each file::
 
     model, score, file, bucket, sha256, made_at
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batch_serving.api.bodies import Row, Rows
 from batch_serving.api.problems import RefusedError, RowProblem
+from batch_serving.api.settings import DEFAULT_TABLE
 from batch_serving.api.sources import Answer, BrokenVersionError, Reference, SourceAwayError
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import sha256
@@ -36,7 +37,7 @@ ALLOWED_PACKAGES = ("callables.", "examples.")
 MOST_CANDIDATES = 20  # records that are looked at for a score that is a number, and where the best is broken
 CONNECT_TIMEOUT_S = 10
 QUERY = """
-SELECT score, file, bucket, sha256, made_at FROM model_collection
+SELECT score, file, bucket, sha256, made_at FROM {table}
 WHERE model = :model AND score IS NOT NULL ORDER BY score DESC, made_at DESC, file DESC
 """
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -73,9 +74,13 @@ def find_loader(path: str) -> Loader:
 class CollectionSource:
     """Follows the best model of a collection."""
 
-    def __init__(self, name: str, database: str, loader: Loader) -> None:
-        """Follow model ``name`` in ``database``, a SQLAlchemy URL or an Airflow connection's name."""
+    def __init__(self, name: str, database: str, loader: Loader, table: str = DEFAULT_TABLE) -> None:
+        """Follow model ``name`` in ``database``, a SQLAlchemy URL or an Airflow connection's name.
+
+        ``table`` goes into SQL as it is: the settings have checked it.
+        """
         self.name = name
+        self._query = QUERY.format(table=table)
         self._database, self._load = database, loader
         self._engine: sqlalchemy.Engine | None = None
 
@@ -90,7 +95,7 @@ class CollectionSource:
 
         try:
             with self._connected().connect() as connection:
-                rows = connection.execute(sqlalchemy.text(QUERY), {"model": self.name})
+                rows = connection.execute(sqlalchemy.text(self._query), {"model": self.name})
                 found = rows.mappings().fetchmany(MOST_CANDIDATES)
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error

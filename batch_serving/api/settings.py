@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +18,22 @@ MAX_BYTES, MAX_ROWS = "BATCH_SERVE_MAX_BYTES", "BATCH_SERVE_MAX_ROWS"
 MAX_REQUESTS, THREADS = "BATCH_SERVE_MAX_REQUESTS", "BATCH_SERVE_THREADS"
 SLACK = "BATCH_SERVE_SLACK"
 COLLECTIONS, LOADERS = "BATCH_SERVE_COLLECTIONS", "BATCH_SERVE_LOADERS"
+TABLES = "BATCH_SERVE_TABLES"
+DEFAULT_TABLE = "model_collection"
+TABLE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)  # with its schema, or without
 NAMES = (
     HOST, PORT, TOKEN, MODELS, POLL_S, MAX_BYTES, MAX_ROWS, MAX_REQUESTS, THREADS, SLACK,
-    COLLECTIONS, LOADERS,
+    COLLECTIONS, LOADERS, TABLES,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection that is served: its database (a URL, or a connection's name) and its loader."""
+    """A collection that is served: its database (a URL, or a connection's name), its loader and its table."""
 
     database: str
     loader: str
+    table: str
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         max_requests=_whole(MAX_REQUESTS, found[MAX_REQUESTS] or "64", 1, 10_000),
         threads=_whole(THREADS, found[THREADS] or str(min(4, os.cpu_count() or 1)), 1, 256),
         slack=found[SLACK] or "slack_webhook",
-        collections=_collections(found[COLLECTIONS], found[LOADERS]),
+        collections=_collections(found[COLLECTIONS], found[LOADERS], found[TABLES]),
     )
 
 
@@ -99,7 +104,7 @@ def _token(text: str) -> str:
     return text
 
 
-def _collections(databases: str, loaders: str) -> dict[str, Collection]:
+def _collections(databases: str, loaders: str, tables: str) -> dict[str, Collection]:
     of_database, of_loader = _pairs(COLLECTIONS, databases), _pairs(LOADERS, loaders)
     for name in of_database.keys() ^ of_loader.keys():
         lacking = LOADERS if name in of_database else COLLECTIONS
@@ -107,7 +112,19 @@ def _collections(databases: str, loaders: str) -> dict[str, Collection]:
         raise InvalidValueError(
             f"{lacking} has nothing for {name!r}", did_you_mean(name, known) or f"add {name}=…"
         )
-    return {name: Collection(database, of_loader[name]) for name, database in of_database.items()}
+    of_table = _pairs(TABLES, tables)
+    for name, table in of_table.items():
+        if name not in of_database:
+            hint = did_you_mean(name, of_database) or f"add {name}=… to {COLLECTIONS}"
+            raise InvalidValueError(f"{COLLECTIONS} has nothing for {name!r}", hint)
+        if not TABLE_NAME.fullmatch(table):
+            raise InvalidValueError(
+                f"{TABLES}: {table!r} is not a table's name", "write letters, digits and '_'"
+            )
+    return {
+        name: Collection(database, of_loader[name], of_table.get(name, DEFAULT_TABLE))
+        for name, database in of_database.items()
+    }
 
 
 def _pairs(setting: str, text: str) -> dict[str, str]:

@@ -17,8 +17,11 @@ import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
 from databases import Database, database
 from kills import Forks
+from serving import serving as serving_api
 from stores import together
 
+from batch_serving.api.model_collections import CollectionSource
+from batch_serving.api.sources import SourceAwayError
 from batch_serving.shared.airflow import database_engine
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import sha256
@@ -27,6 +30,7 @@ from batch_serving.shared.reading import read_whole
 from batch_serving.shared.root import PROJECT_ROOT
 from examples.recommender import functions, serving, storage
 from examples.recommender.database import (
+    COLLECTION,
     FIGURES,
     Record,
     add,
@@ -135,6 +139,21 @@ def test_the_best_score_is_first_and_of_equal_scores_the_newest(engine: sa.Engin
         add(each, engine)
     order = ["newest tie", "newer tie", "old and best", "a hair worse", "new and worse"]
     assert [one.run_id for one in records(engine)] == order
+
+
+def test_the_server_reads_the_best_record_and_its_file(engine: sa.Engine) -> None:
+    source = CollectionSource("recommender", "feature_store", lambda data: data, COLLECTION)  # type: ignore[arg-type, return-value]
+    with pytest.raises(SourceAwayError, match="recommender_model_collection"):
+        source.current()
+    create_if_missing(collection_table(), engine)
+    assert source.current() is None
+    add(record("worse", 0.3, hours=9), engine)
+    best = record("best", 0.4)
+    add(best, engine)
+    found = source.current()
+    assert found is not None
+    assert (found.sha256, found.facts["score"], found.facts["file"]) == (best.sha256, 0.4, best.file)
+    assert found.place == f"{best.bucket}/{best.file}"
 
 
 def test_records_of_the_same_moment_and_score_have_one_order_however_they_come(engine: sa.Engine) -> None:
@@ -418,7 +437,7 @@ def test_a_run_that_is_killed_at_any_moment_and_tried_again_leaves_what_a_clean_
 @pytest.mark.needs("mariadb")
 @pytest.mark.timeout(1200)
 def test_of_two_runs_with_one_seed_the_newest_is_the_best(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     runs = [gallery.run("recommender", {"seed": 7}) for _ in range(2)]
     for run in runs:
@@ -444,6 +463,20 @@ def test_of_two_runs_with_one_seed_the_newest_is_the_best(
     assert sha256(content) == digest
     answer = serving.load(content).predict([{"items": [1, 5, 9], "count": 5}])
     assert len(answer[0]["items"]) == 5
+
+    # The server follows the collection in the database and the bucket of the pipeline.
+    monkeypatch.setenv("AIRFLOW_CONN_FEATURE_STORE", gallery.database.connection())
+    monkeypatch.setenv("BATCH_OUTPUT", gallery.instance.settings["BATCH_OUTPUT"])
+    settings = {
+        "BATCH_SERVE_COLLECTIONS": "recommender=feature_store",
+        "BATCH_SERVE_LOADERS": "recommender=examples.recommender.serving.load",
+        "BATCH_SERVE_TABLES": "recommender=recommender_model_collection",
+    }
+    with serving_api(tmp_path, **settings) as api:
+        assert api.version("recommender") == f"{found[0][2]}-{found[0][4][:8]}"
+        answered = api.post("recommender", {"rows": [{"items": [1, 5, 9], "count": 5}]}).json()
+        assert len(answered["predictions"][0]["items"]) == 5
+        assert "did you mean 'items'" in api.post("recommender", {"rows": [{"itms": [1]}]}).text
 
     cleared = gallery.clear(runs[0])
     assert cleared["state"] == "success"

@@ -21,11 +21,24 @@ from batch_serving.shared.errors import InvalidValueError
         ("COLLECTIONS", "vae", "name=value"),
         ("COLLECTIONS", "vae=sqlite:///x", "add vae="),
         ("LOADERS", "vae=callables.x.y", "add vae="),
+        ("TABLES", "vae=models", "add vae=… to BATCH_SERVE_COLLECTIONS"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, hint: str) -> None:
     with pytest.raises(InvalidValueError, match=hint):
         read_settings({f"BATCH_SERVE_{name}": value})
+
+
+def test_each_collection_has_its_table() -> None:
+    settings = {
+        "BATCH_SERVE_COLLECTIONS": "vae=store other=store",
+        "BATCH_SERVE_LOADERS": "vae=callables.x.y other=callables.x.y",
+    }
+    found = read_settings({**settings, "BATCH_SERVE_TABLES": "vae=public.models"}).collections
+    assert (found["vae"].table, found["other"].table) == ("public.models", "model_collection")
+    for name in ("a;DROP", "a.b.c", "1a", "모델"):
+        with pytest.raises(InvalidValueError, match="is not a table's name"):
+            read_settings({**settings, "BATCH_SERVE_TABLES": f"vae={name}"})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "::1"])
