@@ -227,7 +227,7 @@ def _engine(name: str, database: str) -> sqlalchemy.Engine:
         from batch_serving.shared.airflow import InvalidConnectionError, database_engine
 
         try:
-            return database_engine(database)
+            return database_engine(database, keep_connections=False)
         except InvalidConnectionError as error:
             raise SourceAwayError(f"the collection of {name!r}: {error}") from error
     try:

@@ -46,11 +46,14 @@ def find_connection(conn_id: str) -> Any | None:
 DRIVERS = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
 
 
-def database_engine(conn_id: str) -> sqlalchemy.Engine:
+def database_engine(conn_id: str, *, keep_connections: bool = True) -> sqlalchemy.Engine:
     """Return a SQLAlchemy engine for the database of the Airflow connection ``conn_id``.
+
+    Without ``keep_connections`` each use connects again: a server closes a connection that is idle for hours.
 
     Raises InvalidConnectionError if the connection does not exist, or its type is not in DRIVERS.
     """
+    import sqlalchemy
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     class Hook(DbApiHook):
@@ -71,8 +74,9 @@ def database_engine(conn_id: str) -> sqlalchemy.Engine:
         raise InvalidConnectionError(
             f"connection {conn_id!r} is of type {found.conn_type!r}; it must be one of {known}"
         )
+    pool = {} if keep_connections else {"poolclass": sqlalchemy.NullPool}
     try:
-        return Hook(conn_id=conn_id).get_sqlalchemy_engine({"hide_parameters": True})
+        return Hook(conn_id=conn_id).get_sqlalchemy_engine({"hide_parameters": True, **pool})
     except ModuleNotFoundError as error:
         raise InvalidConnectionError(
             f"connection {conn_id!r} needs {error.name}: {setup_command('database')}"

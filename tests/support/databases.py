@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -66,7 +67,7 @@ def _postgres_server(folder: Path) -> Iterator[int]:
             _wait_for(port, process, folder / "server.log")
             yield port
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # at once, whoever is connected
             process.wait(60)
 
 
