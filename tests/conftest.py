@@ -12,12 +12,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import programs
 import psutil
 import pytest
 from buckets import new_bucket, s3_server
 from pytest_httpserver import HTTPServer
+from xdist.scheduler import LoadScopeScheduling
 
 from batch_serving.shared.command_line import end_in_order
 from schemas.catalog.providers import extras, installed_providers
@@ -74,20 +76,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # With two processes (pytest-xdist), the tests of one of these folders run in one of them: they share an Airflow,
 # or the ports and the environment of this checkout. All others are shared out by file.
-TOGETHER = ("tests/examples", "tests/integration", "tests/deploy", "tests/docs")
+TOGETHER = {
+    "tests/deploy/": "commands",
+    "tests/docs/": "commands",
+    "tests/examples/": "examples",
+    "tests/integration/": "integration",
+}
 FIRST = "tests/examples"  # takes longest: what is short fills up the end
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook, too
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a process all tests of a file, or of the folders that belong together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return next((name for folder, name in TOGETHER.items() if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    """Share the tests out."""
+    return ByFolder(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests belong together, and let those that take longest begin."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        file = item.path.relative_to(ROOT).as_posix()
-        folder = next((name for name in TOGETHER if file.startswith(f"{name}/")), file)
-        item.add_marker(pytest.mark.xdist_group("tests/deploy" if folder == "tests/docs" else folder))
-    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / FIRST))
+    """Let the tests begin that take longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.path.is_relative_to(ROOT / FIRST))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
