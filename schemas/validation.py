@@ -347,5 +347,5 @@ def _names_beside(path: Path) -> list[str]:
 def _root(path: Path) -> Path | None:
     """Return the folder ``dag_configs`` or ``examples`` that ``path`` is in: it is checked as loaded."""
     folders = [folder for folder in path.parents if folder.name == "dag_configs"]
-    folders += [folder for folder in path.parents if folder == PROJECT_ROOT / "examples"]
+    folders += [folder for folder in path.parents if folder.resolve() == PROJECT_ROOT / "examples"]
     return folders[0] if folders else None

@@ -35,6 +35,12 @@ def test_check_of_the_project_is_clean() -> None:
     assert (found.returncode, found.stdout) == (0, "no problems found\n")
 
 
+@pytest.mark.parametrize("path", ["examples/hello_world", "examples/hello_world/hello_world.yaml"])
+def test_the_defaults_of_all_examples_hold_for_one_of_them(path: str) -> None:
+    found = run("check", path)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "no problems found\n", "")
+
+
 def test_errors_are_text_with_a_place_and_a_hint() -> None:
     found = run("check", INVALID)
     assert found.returncode == 1
