@@ -197,7 +197,7 @@ def _known_arguments(operator: object, task: dict[str, Any]) -> tuple[dict[str, 
 
     Of an operator that is wrong, which is reported, they are those of the one that is meant.
     """
-    from schemas.checks.paths import path_meant
+    from schemas.checks.path_hints import path_meant
 
     base: dict[str, Any] = load_schema()["$defs"]["task"]["properties"]
     if "decorator" in task or not isinstance(operator, str):

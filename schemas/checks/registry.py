@@ -17,6 +17,7 @@ from schemas.checks import (
     ignores,
     keys,
     names,
+    needed_dates,
     paths,
     references,
     rendered,
@@ -25,6 +26,7 @@ from schemas.checks import (
     sensors,
     skips,
     structure,
+    template_files,
     template_names,
     templates,
     upcoming,
@@ -86,7 +88,7 @@ CHECKS = (
         arguments.check_callbacks,
         (arguments.WRONG_ARGUMENTS, arguments.INTO_KEYWORDS, arguments.NOT_A_CALLBACK),
     ),
-    Check(arguments.check_dates_needed, (template_names.NO_LOGICAL_DATE,)),
+    Check(needed_dates.check_dates_needed, (template_names.NO_LOGICAL_DATE,)),
     Check(functions.check_functions, (functions.NOT_CALLED_SO,)),
     Check(
         schedules.check_schedule,
@@ -115,9 +117,9 @@ CHECKS = (
     ),
     Check(values.check_agreement, (values.REFUSED_VALUE,)),
     Check(templates.check_environment, (templates.VARIABLE_STAYS,)),
-    Check(rendered.check_files, (rendered.COMMAND_IS_A_FILE, rendered.NO_SUCH_FILE)),
-    Check(rendered.check_searchpath, (rendered.NO_SUCH_FOLDER,)),
-    Check(rendered.check_statements, (rendered.SEVERAL_STATEMENTS,)),
+    Check(template_files.check_files, (template_files.COMMAND_IS_A_FILE, template_files.NO_SUCH_FILE)),
+    Check(template_files.check_searchpath, (template_files.NO_SUCH_FOLDER,)),
+    Check(template_files.check_statements, (template_files.SEVERAL_STATEMENTS,)),
     Check(sensors.check_timeouts, (sensors.ENDS_BEFORE,)),
 )
 # What needs the functions' own libraries, Airflow, other files, or all problems.
