@@ -25,11 +25,12 @@ from databases import database
 from incremental_tasks import CONNECTION, LAG_S, SETUP, Events, Predicted, task, train
 from kills import Forks
 from tables import sqlite_connection
+from thorough import tries
 from trees import tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("postgres"), pytest.mark.needs("mariadb")]
 
-KILLS = int(os.environ.get("INCREMENTAL_KILLS", "20"))  # of each test on each database
+KILLS = int(os.environ.get("INCREMENTAL_KILLS", str(tries(10, 20))))  # of each test on each database
 SEED = int(os.environ.get("INCREMENTAL_SEED", "20260101"))
 AT_A_TIME = 3
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kills import Forks
 from predicting import at, predict
+from thorough import tries
 from trees import tree
 
 from batch_serving.registry.store import ModelStore
@@ -17,7 +18,7 @@ from callables import training
 
 pytestmark = pytest.mark.slow
 
-KILLS = 60
+KILLS = tries(20, 60)
 ROUNDS = 8
 SEED = 20260101
 SETUP = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from thorough import tries
 
 from batch_serving.prediction.claims import Claims
 from batch_serving.prediction.cursor import Cursor, mark_from_json, mark_to_json
@@ -227,7 +227,7 @@ class Histories(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_in_random_histories_no_row_is_lost_or_predicted_twice(capsys: pytest.CaptureFixture[str]) -> None:
     COUNTS.clear()
-    number = int(os.environ.get("HISTORIES", "10000"))
+    number = tries(2_500, 10_000)
     given = settings(
         max_examples=number,
         stateful_step_count=30,

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from predicting import ALL, predict_selected, rows_of, train_champion
 from tables import COLUMNS, IDS, fill, sqlite_connection, write_csv
+from thorough import tries
 
 from callables import prediction
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("postgres"), pytest.mark.needs("mariadb")]
 
-EXAMPLES = 20
+EXAMPLES = tries(8, 20)
 FEATURES = [column.name for column in COLUMNS[1:]]
 TEXTS = (
     "a",

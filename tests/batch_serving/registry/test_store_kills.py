@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from kills import Forks
+from thorough import tries
 
 from batch_serving.prediction.run_files import COLUMNS
 from batch_serving.registry.store import ModelStore
@@ -22,7 +23,7 @@ from callables import training
 
 pytestmark = pytest.mark.slow
 
-KILLS = 200
+KILLS = tries(80, 200)
 SEED = 20260101
 SETUP = """
 import json
