@@ -16,6 +16,7 @@ from kills import Forks
 from kma_faults import SLOW, FaultPlan
 from pytest_httpserver import HTTPServer
 from servers import Kma
+from thorough import tries
 from trees import tree
 from weather_pipeline import DISTRICTS, RETRIES, rows_of, start_kma
 
@@ -29,7 +30,7 @@ from callables import weather
 pytestmark = pytest.mark.slow
 
 START = datetime.fromisoformat("2026-02-15T00:00:00+09:00")
-HOURS = 30 * 24
+HOURS = tries(6, 30) * 24
 TRIES = 1 + RETRIES
 SEED = 20260215
 
@@ -120,7 +121,7 @@ def test_a_month_under_faults_has_every_hour_that_the_service_ever_had(
     assert tree(output) == before
 
 
-KILLS = 100
+KILLS = tries(30, 100)
 
 
 def test_preprocess_killed_at_any_moment_loses_nothing(

@@ -265,7 +265,7 @@ def test_extras_bring_providers_stay_and_go(clone: Path) -> None:
     shown.write_text(f"get:\n  tasks:\n    one: {{operator: {operator}, endpont: a}}\n", encoding="utf-8")
     schema = clone / ".venv" / "dag_config.schema.json"
 
-    make(clone, "setup")
+    make(clone, "setup", "EXTRAS=")
     unknown = make(clone, "setup", "EXTRAS=htttp", check=False)
     assert unknown.returncode
     assert "no extra htttp; there are database, examples, http, " in unknown.stderr

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +13,33 @@ from unittest import mock
 SIGN_IN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
+# It ends when its input does: also if the tests' process is killed.
+SERVER = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line for each request
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
+
+
 @contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """Run a server; yields the environment by which any AWS client finds it."""
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line for each request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    """Run a server as a process of its own; yields the environment by which any AWS client finds it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        host, port = server.get_host_and_port()
+        host, port = process.stdout.readline().split()
         yield {**SIGN_IN, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
     finally:
-        server.stop()
+        process.stdin.close()
+        process.wait(30)
+        process.stdout.close()
 
 
 def new_bucket(settings: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ INSERT INTO exam_data_generator_exams (student_id, exam_day, subject, study_hour
 SELECT
     student_id,
     exam_day,
-    CASE MOD(student_id + day_number, 4)
+    CASE MOD((student_id * 3 + day_number * 7) / 10 + student_id, 4)  -- divided without a remainder
         WHEN 0 THEN 'mathematics' WHEN 1 THEN 'statistics' WHEN 2 THEN 'databases' ELSE 'programming'
     END,
     study_hours,

@@ -13,6 +13,7 @@ import collected
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from running_airflow import wait_until
 from servers import Slack
 from serving import ROOT, Load, serving
 
@@ -168,6 +169,7 @@ def test_a_collection_is_served_beside_the_store_and_exchanged(
         health = api.until(lambda found: found["status"] == "degraded")
         state = health["models"]["vae"]
         assert (state["version"], state["problem"]["version"]) == (equal, broken)
+        wait_until(lambda: len(slack.messages) == 1, "the message")
         better = collection.add("vae_0.95", 0.95, 4)
         load.until(better)
         assert api.post("vae", body).json()["predictions"] == [{"item": 4}]
