@@ -125,7 +125,9 @@ class MariaDb:
     def _socket(self) -> str:
         """Return where the socket is: a short path, for a long one is refused (107 bytes)."""
         own = self.folder / "m.sock"
-        return str(own) if len(os.fsencode(own)) < 100 else f"/tmp/m{os.getpid()}_{secrets.token_hex(4)}.sock"  # noqa: S108
+        if len(os.fsencode(own)) < 100:
+            return str(own)
+        return f"/tmp/m{os.getpid()}_{secrets.token_hex(4)}.sock"  # noqa: S108 # a name that no one can guess
 
     def _install(self) -> None:
         """Make the empty databases of a server that has never run."""

@@ -182,7 +182,10 @@ def _convert_arguments(task: dict[str, Any], defaults: dict[str, Any]) -> None:
         task[part] if isinstance(task.get(part), dict) else {} for part in ("partial", "expand")
     )
     for name in arguments.keys() & defaults.keys() - {*task, *partial, *expand}:
-        (partial if expand else task)[name] = defaults[name]
+        made = _converted(defaults[name], arguments[name], name)
+        if made is defaults[name]:
+            continue  # Airflow takes it from default_args as it is
+        (partial if expand else task)[name] = made
         if expand:
             task["partial"] = partial
     for given in (task, partial):

@@ -184,7 +184,7 @@ def _described(one: Followed) -> dict[str, Any]:
 def _token_check(token: str) -> Callable[..., Any]:
     """Return a dependency that refuses a request without the token, before anything of it is read."""
 
-    async def check(request: Request, _: HTTPAuthorizationCredentials | None = Depends(_BEARER)) -> None:  # noqa: B008
+    async def check(request: Request, _: HTTPAuthorizationCredentials | None = Depends(_BEARER)) -> None:  # noqa: B008 # FastAPI reads it
         if not _is_allowed(request.headers.get("authorization", ""), token):
             raise RefusedError(401, "the token is missing or wrong", "send `Authorization: Bearer <token>`")
 

@@ -68,7 +68,7 @@ def find_loader(path: str) -> Loader:
         raise InvalidValueError(f"loader {path!r}: cannot import {module!r}: {error}") from None
     if not callable(found):
         raise InvalidValueError(f"loader {path!r} is not a function", f"correct the name in {module}")
-    return found  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return] # whether it is a loader shows when it is called
 
 
 class CollectionSource:
@@ -159,7 +159,7 @@ class CollectionSource:
         except UnreachableError as error:
             raise SourceAwayError(str(error)) from error
 
-    def is_new_problem(self, serving: str | None, problem: str) -> bool:  # noqa: ARG002
+    def is_new_problem(self, serving: str | None, problem: str) -> bool:  # noqa: ARG002 # as a Source
         """Return True: a collection has no place to note what was reported, so each server reports once."""
         return True
 

@@ -38,7 +38,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the server is told; see docs/serving.md. ``models`` None: all of the store."""
+    """The server's settings; see docs/serving.md. ``models`` None: all of the store."""
 
     host: str
     port: int

@@ -84,7 +84,7 @@ def tables() -> list[sa.Table]:
 
 def sample_rows(customers: int, seed: int) -> dict[str, list[Row]]:
     """Return the rows of each table, by its name."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)  # noqa: S311 # no secret
     rows: dict[str, list[Row]] = {CUSTOMERS: [], LOANS: [], PAYMENTS: []}
     for customer_id in range(1, customers + 1):
         customer = _customer(customer_id, dice)

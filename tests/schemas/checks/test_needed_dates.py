@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from pathlib import Path
 
 import pytest
+from named_functions import as_module
 
 from schemas.validation import check_paths
 
@@ -24,11 +23,7 @@ def can_do_without(ds: str = "", logical_date: object = None) -> None:
 
 @pytest.fixture(autouse=True)
 def module(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = types.ModuleType(MODULE)
-    for function in (needs_ds, can_do_without):
-        monkeypatch.setattr(function, "__module__", MODULE)
-        setattr(found, function.__name__, function)
-    monkeypatch.setitem(sys.modules, MODULE, found)
+    as_module(monkeypatch, MODULE, needs_ds, can_do_without)
 
 
 def codes(tmp_path: Path, schedule: str, task: str) -> list[str]:
