@@ -48,7 +48,7 @@ def pytest_configure() -> None:
 
 
 def pytest_keyboard_interrupt() -> None:
-    """Let the two processes stop what they have started, before pytest-xdist kills them after ten seconds."""
+    """Let the processes stop what they have started, before pytest-xdist kills them after ten seconds."""
     workers = psutil.Process().children()
     for worker in workers:
         with contextlib.suppress(psutil.Error):
@@ -74,7 +74,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# With two processes (pytest-xdist), the tests of one of these folders run in one of them: they share an Airflow,
+# With several processes (pytest-xdist), the tests of one of these folders run in one of them: they share an Airflow,
 # or the ports and the environment of this checkout. All others are shared out by file.
 TOGETHER = {
     "tests/deploy/": "commands",
@@ -82,7 +82,8 @@ TOGETHER = {
     "tests/examples/": "examples",
     "tests/integration/": "integration",
 }
-FIRST = "tests/examples"  # takes longest: what is short fills up the end
+# They begin, side by side: they mostly wait for an Airflow, which is slow beside tests that only compute.
+FIRST = ("tests/examples", "tests/integration", "tests/deploy", "tests/docs")
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
@@ -99,9 +100,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the tests begin that take longest."""
+    """Let the tests begin that wait most, and what is short fill up the end."""
+
+    def place(item: pytest.Item) -> int:
+        folders = [number for number, name in enumerate(FIRST) if item.path.is_relative_to(ROOT / name)]
+        return folders[0] if folders else len(FIRST)
+
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.path.is_relative_to(ROOT / FIRST))
+        items.sort(key=place)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -17,6 +17,7 @@ from batch_serving.ml.notations import read_number
 from batch_serving.ml.units import is_known
 from batch_serving.prediction.feature_rules import FeatureRule
 from batch_serving.shared.suggestions import did_you_mean
+from batch_serving.shared.unreachable import UnreachableError
 from batch_serving.shared.wording import SHOWN, counted
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class TableModel:
         frame = self._frame(columns, rows)
         try:
             found = predict_classes(self._model, frame)
+        except UnreachableError as error:  # of the storage that has the images
+            raise RefusedError(503, str(error), "try again", retry_s=5) from error
         except Exception as error:  # of any estimator, about values that it cannot use
             raise self._cannot_predict(frame, error) from error
         values = [number_for_json(value) for value in found.values.tolist()]

@@ -18,6 +18,7 @@ import sys, time
 from pathlib import Path
 from local import Instance, free_ports, project_settings
 settings = {**project_settings(lambda _: None), **free_ports(), "BATCH_OUTPUT": sys.argv[1] + "/output"}
+settings["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "True"  # a task that runs has 30 s to end
 Instance(Path(sys.argv[1]) / "home", settings, say=lambda _: None, temporary=True).start()
 print("started", flush=True)
 time.sleep(600)

@@ -19,6 +19,12 @@ from running_airflow import wait_until
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Airflow notices that a DAG is gone when its file is loaded and it has not been for 50 s; it looks each 60 s.
+SOON_GONE = {
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "5",
+    "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "8",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +42,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    ports = local.free_ports()
+    settings = {**local.free_ports(), **SOON_GONE}
     (folder / ".env").write_text(
-        "".join(f"{name}={port}\n" for name, port in ports.items()), encoding="utf-8"
+        "".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8"
     )
     yield folder
     make(folder, "down", check=False)
@@ -69,6 +75,14 @@ def password_of(name: str, *arguments: str, folder: Path) -> str:
     found = re.search(r"password  (\S+)", make(folder, "user", f"NAME={name}", *arguments).stdout)
     assert found
     return found[1]
+
+
+def running_in(folder: Path) -> local.Instance:
+    """Return the Airflow of the clone, which an earlier test has started if it ran."""
+    found = instance_of(folder)
+    if not found.processes():
+        make(folder, "up")
+    return found
 
 
 class Browser:
@@ -103,7 +117,7 @@ def test_a_user_can_be_added_before_the_first_start(clone: Path) -> None:
     assert EARLY["early"] not in listed
 
 
-def test_up_prints_address_and_login_and_down_and_up_keep_the_history(clone: Path) -> None:
+def test_up_prints_address_and_login(clone: Path) -> None:
     first = make(clone, "up")
     instance = instance_of(clone)
     assert instance.address in first.stdout
@@ -118,23 +132,10 @@ def test_up_prints_address_and_login_and_down_and_up_keep_the_history(clone: Pat
     assert "Airflow is already running" in again.stdout
     assert password[1] in again.stdout
 
-    api = local.Api(instance)
-    api.patch("/dags/predict", {"is_paused": True})
-    before = {run["dag_run_id"] for run in api.runs("collect_weather")}
-    assert "down: stopped" in make(clone, "down").stdout
-    assert instance.processes() == []
-    assert "nothing was running" in make(clone, "down").stdout
-
-    third = make(clone, "up")
-    assert "paused in the UI: predict" in third.stdout
-    assert password[1] in third.stdout
-    assert before <= {run["dag_run_id"] for run in local.Api(instance).runs("collect_weather")}
-
 
 def test_users_come_and_go_while_airflow_runs(clone: Path) -> None:
     early = EARLY.get("early") or password_of("early", "ROLE=viewer", folder=clone)
-    make(clone, "up")
-    instance = instance_of(clone)
+    instance = running_in(clone)
     viewer = Browser(instance, "early", early)  # has been there through two starts
     assert viewer.reads("/dags") == 200
     assert viewer.triggers("train_model") == 403
@@ -175,17 +176,40 @@ def test_users_of_the_env_file_are_changed_there(clone: Path) -> None:
         file.write_text(before, encoding="utf-8")
 
 
+def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:
+    running = {process.pid for process in running_in(clone).processes()}
+    found = make(clone, "demo")
+    assert re.search(r"(\d+) of \1 runs succeeded", found.stdout)
+    for line in ("Written to output/demo/", "The champion: ", "종로구"):
+        assert line in found.stdout
+    assert local.Instance(clone / ".airflow" / "demo", {}).processes() == []
+    leaders = {process.pid for process in instance_of(clone).processes()}
+    assert running & leaders  # what `make up` started goes on
+    assert not (clone / "output" / "demo" / "output").exists()
+
+
 @pytest.mark.needs("mariadb")
-def test_examples_are_chosen_loaded_off_and_run(clone: Path) -> None:
+def test_down_and_up_keep_the_history_and_examples_are_chosen_loaded_off_and_run(clone: Path) -> None:
     unknown = make(clone, "up", "EXAMPLES=hello_wrld", check=False)
     assert "there is no example 'hello_wrld'; did you mean 'hello_world'?" in unknown.stderr
 
+    instance = running_in(clone)
+    api = local.Api(instance)
+    api.patch("/dags/predict", {"is_paused": True})
+    before = {run["dag_run_id"] for run in api.runs("collect_weather")}
+    assert "down: stopped" in make(clone, "down").stdout
+    assert instance.processes() == []
+    assert "nothing was running" in make(clone, "down").stdout
+
     first = make(clone, "up", "EXAMPLES=hello_world building_blocks").stdout
+    assert "paused in the UI: predict" in first
+    assert f"password  {instance.password()}" in first
+    assert before <= {run["dag_run_id"] for run in local.Api(instance).runs("collect_weather")}
     assert "examples: building_blocks, hello_world" in first
     store = MariaDb(clone / ".airflow" / "feature_store", "feature_store")
     assert f"a MariaDB on port {store.port()} of this machine" in first
     assert {path.stat().st_mode & 0o077 for path in (store.folder, store.folder / "password")} == {0}
-    listed = local.Api(instance_of(clone)).get("/dags?limit=100&tags=example")["dags"]
+    listed = local.Api(instance).get("/dags?limit=100&tags=example")["dags"]
     assert {"hello_world", "building_blocks_sql"} <= {dag["dag_id"] for dag in listed}
     on = {dag["dag_id"] for dag in listed if not dag["is_paused"]}
     assert on == {"building_blocks_called"}  # which runs only when another DAG calls it
@@ -198,24 +222,10 @@ def test_examples_are_chosen_loaded_off_and_run(clone: Path) -> None:
     assert "there is no DAG 'hello_wrld'; did you mean 'hello_world'?" in near.stderr
 
     make(clone, "up", "EXAMPLES=")
-    api = local.Api(instance_of(clone))
-    # Airflow looks each 60 s for DAGs that have not been loaded for 50 s.
-    wait_until(lambda: not api.get("/dags?limit=100&tags=example")["dags"], "none", 150)
+    api = local.Api(instance)  # with the login of this start
+    wait_until(lambda: not api.get("/dags?limit=100&tags=example")["dags"], "their end", 90)
     make(clone, "down")
     assert store.process() is None
-    make(clone, "up")
-
-
-def test_demo_runs_beside_it_and_shows_what_was_written(clone: Path) -> None:
-    running = {process.pid for process in instance_of(clone).processes()}
-    found = make(clone, "demo")
-    assert re.search(r"(\d+) of \1 runs succeeded", found.stdout)
-    for line in ("Written to output/demo/", "The champion: ", "종로구"):
-        assert line in found.stdout
-    assert local.Instance(clone / ".airflow" / "demo", {}).processes() == []
-    leaders = {process.pid for process in instance_of(clone).processes()}
-    assert running & leaders  # what `make up` started goes on
-    assert not (clone / "output" / "demo" / "output").exists()
 
 
 @pytest.mark.parametrize(

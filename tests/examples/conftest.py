@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from buckets import new_bucket, s3_server
+from buckets import new_bucket
 from mariadb import MariaDb
 from running_airflow import ROOT, Running, copied, started
 
@@ -69,7 +69,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture(scope="session")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+def gallery(tmp_path_factory: pytest.TempPathFactory, s3_settings: dict[str, str]) -> Iterator[Gallery]:
     """A copy of the project with all examples, all paused, under Airflow; mark the test ``needs("mariadb")``."""
     parts = ("dags", "batch_serving", "callables", "examples", "schemas", "data")
     project = copied(tmp_path_factory.mktemp("gallery"), *parts)
@@ -77,13 +77,12 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     shutil.copy(ROOT / "dag_configs" / "defaults.yml", project / "dag_configs")
     database = MariaDb(tmp_path_factory.mktemp("a database"), "feature_store")
     with STARTED as stack:
-        sign_in = stack.enter_context(s3_server())
         database.start()
         stack.callback(database.stop)
         settings = {
-            **sign_in,
+            **s3_settings,
             "BATCH_EXAMPLES": "1",
-            "BATCH_OUTPUT": f"{new_bucket(sign_in)}/examples",
+            "BATCH_OUTPUT": f"{new_bucket(s3_settings)}/examples",
             "AIRFLOW_CONN_FEATURE_STORE": database.connection(),
             "AIRFLOW__CORE__PARALLELISM": "3",
         }

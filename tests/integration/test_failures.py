@@ -21,9 +21,10 @@ SETTINGS = {
     "BATCH_WARM_WORKERS": "0",
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor,lost:lost_executor.LostExecutor",
     "AIRFLOW__CORE__PARALLELISM": "6",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
+    # A start takes seconds where many tasks start at once: those that live are not taken for lost.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "10",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "0",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "6",
@@ -37,7 +38,7 @@ REASONS = {
     "is_killed_twice": OUT_OF_MEMORY,
     "is_terminated": "AirflowException: Bash command failed. The command returned a non-zero exit code -15.",
     "takes_too_long": "timed out after 0:00:02 (execution_timeout)",
-    "stays_in_queue": "stuck in queue for 10 s: no worker took it",
+    "stays_in_queue": "stuck in queue for 30 s: no worker took it",
     "loses_its_worker": "heartbeat lost: its worker on ",
 }
 BROKEN = "broken:\n  schedul: none\n  tasks: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"

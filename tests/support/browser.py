@@ -16,6 +16,7 @@ from local import Instance
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TIMEOUT_MS = 30_000  # of a busy machine
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -33,7 +34,8 @@ def logged_in(instance: Instance) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=QUIET)
         page = browser.new_page(viewport={"width": 1360, "height": 720}, timezone_id="Asia/Seoul")
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(TIMEOUT_MS)
+        expect.set_options(timeout=TIMEOUT_MS)
         page.goto(instance.address)
         page.fill("input[name=username]", "admin")
         page.fill("input[name=password]", instance.password())

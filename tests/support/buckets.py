@@ -37,9 +37,17 @@ def s3_server() -> Iterator[dict[str, str]]:
         host, port = process.stdout.readline().split()
         yield {**SIGN_IN, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
     finally:
+        _forget_connections()
         process.stdin.close()
         process.wait(30)
         process.stdout.close()
+
+
+def _forget_connections() -> None:
+    """Let no later test get a file system that is connected with this server: s3fs keeps them per process."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
 
 
 def new_bucket(settings: dict[str, str]) -> str:

@@ -60,3 +60,14 @@ def test_the_row_whose_image_is_missing_is_named(served: TableModel) -> None:
     assert problem.row == 2
     assert "1 file does not exist" in problem.problem
     assert "images/gone.png" in problem.problem
+
+
+def test_images_that_cannot_be_read_for_now_are_no_fault_of_the_rows(
+    served: TableModel, tmp_path: Path
+) -> None:
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    (tmp_path / "images").write_text("no folder", encoding="utf-8")
+    with pytest.raises(RefusedError) as refused:
+        served.answer(Rows([{"file": "images/1.png", "text": "day", "id": "1"}]))
+    assert (refused.value.status, refused.value.retry_s) == (503, 5)
+    assert "images/1.png cannot be read" in refused.value.error
