@@ -219,6 +219,15 @@ def rows_in(gallery: Gallery, dag_id: str) -> list[str]:
     return sorted(row[0] for row in gallery.rows(f"SELECT row_id FROM {dag_id}"))
 
 
+def side_by_side(gallery: Gallery, dag_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Run DAGs at the same time, and return their runs once these and all others of these DAGs have ended."""
+    started = {dag_id: gallery.api.trigger(dag_id, None) for dag_id in dag_ids}
+    runs = {dag_id: gallery.ended(dag_id, run_id) for dag_id, run_id in started.items()}
+    assert {run["state"] for run in runs.values()} == {"success"}
+    gallery.quiet(*dag_ids)
+    return runs
+
+
 @pytest.mark.slow
 @pytest.mark.needs("mariadb")
 @pytest.mark.timeout(1200)
@@ -229,17 +238,19 @@ def test_what_is_new_in_a_table_is_predicted_once_by_each_dag(gallery: Gallery) 
     assert states == dict.fromkeys(TRAINING, "success")
     added = gallery.run("predict_from_sql_sample", {"rows": 20})
     assert gallery.xcom(added, "add_readings") == {"first_id": 2001, "last_id": 2020}
-    runs = {dag_id: gallery.run(dag_id) for dag_id in [f"predict_from_sql_{each}" for each in EVERY]}
-    for dag_id, done in runs.items():
-        assert done["state"] == "success"
-        gallery.quiet(dag_id)
+    dag_ids = [f"predict_from_sql_{each}" for each in EVERY]
+    runs = side_by_side(gallery, dag_ids)
+    for dag_id in dag_ids:
         assert rows_in(gallery, dag_id) == ids(2001, 2020)
 
     gallery.run("predict_from_sql_sample", {"rows": 5})
+    side_by_side(gallery, dag_ids)
+    for done in runs.values():
+        gallery.api.post(f"/dags/{done['dag_id']}/dagRuns/{done['dag_run_id']}/clear", {"dry_run": False})
     for dag_id, done in runs.items():
-        gallery.run(dag_id)
-        assert gallery.clear(done)["state"] == "success"
-        gallery.quiet(dag_id)
+        assert gallery.ended(dag_id, done["dag_run_id"])["state"] == "success"
+    gallery.quiet(*dag_ids)
+    for dag_id in dag_ids:
         assert rows_in(gallery, dag_id) == ids(2001, 2025)
         shares = gallery.rows(f"SELECT MIN(probability), MAX(probability) FROM {dag_id}")
         assert 0.5 <= shares[0][0] <= shares[0][1] <= 1
