@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -32,9 +33,11 @@ PORTS = {
     "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "the logs of running tasks",
     "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "the logs of the triggerer",
 }
-AIRFLOW = ["airflow", "standalone"]
-# The watcher ends with the process that started it, which becomes Airflow.
-AIRFLOW_AND_WATCHER = ["sh", "-c", '"$0" "$1" "$2" & exec airflow standalone', sys.executable]
+DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+SQLITE_SETTINGS = {
+    f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS{kind}": "sqlite_settings.CONNECT_ARGS"
+    for kind in ("", "_ASYNC")
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ class Instance:
         return Users(self.home, self.settings)
 
     @property
+    def _sqlite_file(self) -> Path | None:
+        """The file with the metadata, if no other database is set."""
+        return None if self.settings.get(DATABASE) else self.home / "airflow.db"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment of every process of this instance."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
@@ -86,13 +94,14 @@ class Instance:
         python_path = [str(ROOT / "deploy" / "settings"), self.settings.get("PYTHONPATH")]
         return {
             **inherited,
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "deploy" / "plugins"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             # Connections without a secret: this machine's disk, for a FileSensor whose YAML names no other,
             # and this Airflow, for tasks that ask their own.
             "AIRFLOW_CONN_FS_DEFAULT": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
             "AIRFLOW_CONN_AIRFLOW_API": json.dumps(
                 {"conn_type": "http", "host": self.settings["AIRFLOW__API__HOST"], "port": self.port}
             ),
+            **(SQLITE_SETTINGS if self._sqlite_file else {}),
             **self.settings,
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
@@ -147,6 +156,8 @@ class Instance:
             migration = self.airflow("db", "migrate")
             if migration.returncode:
                 raise LocalError(f"the database could not be prepared:\n{_tail(migration.stderr)}")
+            if self._sqlite_file:
+                let_readers_and_a_writer_work_together(self._sqlite_file)
             self._users.make_passwords()
             self.say(f"starting Airflow; its output goes to {relative(self.log_file)}")
             self._spawn()
@@ -181,10 +192,9 @@ class Instance:
                     ) from None
 
     def _spawn(self) -> None:
-        command = AIRFLOW
+        command = [sys.executable, str(ROOT / "deploy" / "components.py")]
         if self.settings.get("BATCH_WATCH_FILES", "1") != "0":
-            watcher = ROOT / "deploy" / "watch.py"
-            command = [*AIRFLOW_AND_WATCHER, str(watcher), str(self.dags_folder / "load_all.py")]
+            command.append(str(self.dags_folder / "load_all.py"))
         # A shell that starts this program in the background makes it, and so Airflow, ignore Ctrl-C.
         previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -290,6 +300,15 @@ class Instance:
                 return False
             time.sleep(0.2)
         return True
+
+
+def let_readers_and_a_writer_work_together(file: Path) -> None:
+    """Turn on SQLite's write-ahead log, which the file keeps: otherwise a writer waits for all readers.
+
+    https://www.sqlite.org/wal.html; on a file system without shared memory, SQLite leaves it off.
+    """
+    with contextlib.closing(sqlite3.connect(file, timeout=60)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def free_ports() -> dict[str, str]:

@@ -26,6 +26,7 @@ def run_dag(api: Api, dag_id: str, conf: str = "{}") -> int:
     """
     given = _conf(conf)
     _check_known(api, dag_id)
+    was_off = bool(api.get(f"/dags/{quote(dag_id, safe='')}")["is_paused"])
     run_id = api.trigger(dag_id, given)
     print(f"run: {dag_id} {run_id}", flush=True)
     path = f"/dags/{dag_id}/dagRuns/{run_id}"
@@ -42,7 +43,17 @@ def run_dag(api: Api, dag_id: str, conf: str = "{}") -> int:
         if task["state"] == "failed":
             _show_log(api, path, task)
     print(f"run: {run['state']}")
+    if was_off:
+        _show_scheduled(api, dag_id)
     return 0 if run["state"] == "success" else 1
+
+
+def _show_scheduled(api: Api, dag_id: str) -> None:
+    """Say which run the schedule has started as soon as the DAG was on: it may have done the work first."""
+    for run in api.runs(dag_id):
+        if run["run_type"] == "scheduled":
+            started = f"{run['dag_run_id']} ({run['state']})"
+            print(f"run: {dag_id} is on now, and its schedule has started {started}")
 
 
 def _conf(text: str) -> dict[str, Any]:

@@ -216,6 +216,9 @@ def test_down_and_up_keep_the_history_and_examples_are_chosen_loaded_off_and_run
 
     ran = make(clone, "run", "DAG=building_blocks_sql").stdout
     assert "run: success" in ran
+    assert "is on now" not in ran  # it has no schedule
+    scheduled = make(clone, "run", "DAG=hello_world").stdout
+    assert "run: hello_world is on now, and its schedule has started scheduled__" in scheduled
     failed = make(clone, "run", "DAG=hello_world", "CONF=[1]", check=False)
     assert (failed.returncode, "CONF must be a JSON object" in failed.stderr) == (2, True)
     near = make(clone, "run", "DAG=hello_wrld", check=False)

@@ -1,0 +1,119 @@
+"""Runs the components of an Airflow, and starts again each that ends. ``make up`` runs it in the background.
+
+It is the first process of an instance, and imports nothing of Airflow. What a component prints goes to the
+output, each line with its name. SIGINT and SIGTERM end all of them in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+COMPONENTS: dict[str, tuple[str, ...]] = {
+    name: ("airflow", name) for name in ("scheduler", "dag-processor", "api-server", "triggerer")
+}
+WAITS_S = (1.0, 2.0, 5.0, 15.0, 60.0)  # before each start again; the last one from then on
+STEADY_S = 300.0  # one that has run this long starts with the first wait
+END_S = 25.0  # for all components together
+LOOK_S = 0.2
+
+
+@dataclass
+class Component:
+    """A process that is to run all the time."""
+
+    name: str
+    command: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    ends: int = field(default=0)  # since it last ran for long
+
+    def look(self) -> None:
+        """Start it if it is time to, and note if it has ended."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_at:
+                self._start()
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.ends = 1 if now - self.started_at >= STEADY_S else self.ends + 1
+        wait = WAITS_S[min(self.ends, len(WAITS_S)) - 1]
+        self.process, self.start_at = None, now + wait
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        say(f"{self.name} has ended ({how}); it is started again in {wait:g} s")
+
+    def _start(self) -> None:
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        threading.Thread(target=self._print, args=(self.process.stdout,), daemon=True).start()
+
+    def _print(self, output: IO[bytes]) -> None:
+        """Print what it writes; its children may go on writing when it has ended."""
+        for line in output:
+            say(line.decode("utf-8", "replace").rstrip(), self.name)
+
+    def end(self) -> None:
+        """Ask it to end."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.terminate()
+
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        return self.process is None or self.process.poll() is not None
+
+
+def say(text: str, name: str = "components") -> None:
+    """Print one line to the output of the instance."""
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        print(f"{name:<13} | {text}", flush=True)
+
+
+def run(commands: Mapping[str, tuple[str, ...]], is_over: threading.Event) -> None:
+    """Keep these running until ``is_over`` is set, then end them."""
+    components = [Component(name, command) for name, command in commands.items()]
+    while not is_over.wait(LOOK_S):
+        for component in components:
+            component.look()
+    say("ending")
+    for component in components:
+        component.end()
+    for _ in _until(time.monotonic() + END_S):
+        if all(component.has_ended() for component in components):
+            break
+    say("ended")
+
+
+def _until(deadline: float) -> Iterator[None]:
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(LOOK_S)
+
+
+def main(arguments: list[str]) -> int:
+    """Run Airflow's components and, beside them, the watcher of the DAG file that is the only argument."""
+    commands = dict(COMPONENTS)
+    if arguments:
+        commands["watch"] = (sys.executable, str(Path(__file__).with_name("watch.py")), *arguments)
+    is_over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: is_over.set())
+    run(commands, is_over)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
