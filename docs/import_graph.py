@@ -13,8 +13,18 @@ from pathlib import Path
 import grimp
 
 PAGE = Path(__file__).resolve().parent / "architecture.md"
-PACKAGES = ("batch_cli", "batch_serving", "callables", "dags", "deploy", "examples", "schemas")
-PLANS = ("packages", "batch_serving", "schemas")
+PACKAGES = (
+    "batch_cli",
+    "batch_page",
+    "batch_serving",
+    "callables",
+    "dags",
+    "deploy",
+    "examples",
+    "plugins",
+    "schemas",
+)
+PLANS = ("packages", "batch_serving", "schemas", "batch_page")
 Arrows = dict[str, set[str]]  # part → the parts that it imports
 
 

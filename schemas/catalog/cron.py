@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -16,13 +17,13 @@ NEXT_RUNS = 3
 PRESETS = {"@quarterly": "0 0 1 */3 *"}  # of Airflow's presets, the one that croniter does not know
 
 
-def next_runs(config: dict[str, Any], now: datetime) -> list[datetime]:
-    """Return the next three runs of a DAG after ``now``, in its own time zone, between its start and its end.
+def next_runs(config: dict[str, Any], now: datetime, count: int = NEXT_RUNS) -> list[datetime]:
+    """Return the next runs of a DAG after ``now``, in its own time zone, between its start and its end.
 
     ``config`` has all defaults in it. Empty for a schedule that is not a cron expression, a preset for one or
     a time between runs; also for the latter if the first run depends on when the DAG is unpaused.
     """
-    return list(_runs(config, now))
+    return list(islice(_runs(config, now), count))
 
 
 def has_a_run(cron: str) -> bool:
@@ -60,7 +61,7 @@ def _runs(config: dict[str, Any], now: datetime) -> Iterator[datetime]:
         last = DataInterval.exact(instance(start + (now - start) // delta * delta))
     elif not is_to_come:
         last = DataInterval.exact(instance(now))
-    for _ in range(NEXT_RUNS):
+    while True:
         info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=limits)
         if info is None:
             return

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.slow  # the build tool is fetched from the network
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("batch_cli", "batch_serving", "callables", "schemas")
+PACKAGES = ("batch_cli", "batch_page", "batch_serving", "callables", "schemas")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,10 @@ def test_every_module_and_the_types_are_in_it(wheel: zipfile.ZipFile) -> None:
         assert modules <= names
         assert f"{package}/py.typed" in names
     assert "schemas/dag_config.schema.json" in names
+    for folder in ("templates", "static"):
+        assert {
+            f"batch_page/{folder}/{path.name}" for path in (ROOT / "batch_page" / folder).iterdir()
+        } <= names
 
 
 def test_it_has_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:

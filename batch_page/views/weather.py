@@ -1,0 +1,261 @@
+"""Weather: Seoul's districts as a map of tiles, and the last and next hours of one of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException
+
+from batch_page.access import asked
+from batch_page.asked import ZONE, Asked
+from batch_page.charts import Mark, Series, lines
+from batch_page.districts import tile_of
+from batch_page.pipelines import weather_dags
+from batch_page.queries import UnavailableError
+from batch_page.rendering import rendered
+from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
+from batch_serving.shared.files import read_with_tag, tag_of
+from batch_serving.shared.paths import output_path, safe_name
+from batch_serving.shared.reading import files_in
+from batch_serving.weather.districts import read_districts
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+SAMPLE = "sample"  # the source of made-up rows
+STALE_AFTER = timedelta(hours=3)
+BEFORE, AFTER = timedelta(hours=48), timedelta(hours=12)
+STEPS = 7  # colours of the map
+MEASURES = {
+    # The value in the address: its column, its name, its unit.
+    "temperature": ("temperature_c", "Temperature", "°C"),
+    "rain": ("rain_1h_max_mm", "Rain in an hour", "mm"),
+    "wind": ("wind_speed_mps", "Wind", "m/s"),
+}
+MOST_MISSING = 60
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Square:
+    """A district on the map."""
+
+    name: str
+    shown_name: str
+    column: int
+    row: int
+    value: str
+    step: int | None  # which colour, None without a value
+    tooltip: str
+    href: str
+    is_chosen: bool
+
+
+def may_see(asking: Asked) -> bool:
+    """Whether the user may see the weather: a DAG that collects it may be read, or none does and all may."""
+    dags = weather_dags()
+    return asking.may_read_one_of(dags) if dags else True
+
+
+def latest() -> list[Row]:
+    """Return the newest hour of each district."""
+    path = output_path("weather", "latest.csv")
+    return REMEMBERED.get(("weather", str(path)), tag_of(path), lambda: _rows(path))
+
+
+def _rows(path: UPath) -> list[Row]:
+    data, _ = read_with_tag(path)
+    return list(csv.DictReader(io.StringIO((data or b"").decode("utf-8-sig", "replace"), newline="")))
+
+
+def hours_of(district: str, now: datetime) -> list[Row]:
+    """Return a district's rows from 48 hours ago to 12 hours ahead, oldest first."""
+    start, end = now - BEFORE, now + AFTER
+    months = sorted({f"{moment.astimezone(ZONE):%Y-%m}" for moment in (start, now, end)})
+    found: list[Row] = []
+    for month in months:
+        path = output_path("weather", safe_name(district), f"{month}.csv")
+        found += REMEMBERED.get(("weather", str(path)), tag_of(path), lambda path=path: _rows(path))  # type: ignore[misc]
+    return [row for row in found if start <= _moment(row["forecast_at"]) <= end]
+
+
+def missing_hours() -> list[Row]:
+    """Return the hours that districts lack, of the last two months, newest first."""
+    found: list[Row] = []
+    for path in files_in(output_path("weather", "missing"), ".csv")[-2:]:
+        found += REMEMBERED.get(("missing", str(path)), tag_of(path), lambda path=path: _rows(path))  # type: ignore[misc]
+    return sorted(found, key=lambda row: row.get("forecast_at", ""), reverse=True)[:MOST_MISSING]
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=ZONE)
+    return found if found.tzinfo else found.replace(tzinfo=ZONE)
+
+
+def page(asking: Annotated[Asked, Depends(asked)]) -> str:
+    """Return the map: ``?show=`` one of MEASURES, and the hours of ``?district=``."""
+    if not may_see(asking):
+        raise HTTPException(403, "you may not read the DAG that collects the weather")
+    measure = asking.query.get("show", "temperature")
+    measure = measure if measure in MEASURES else "temperature"
+    values: dict[str, Any] = {
+        "current": VIEW, "problem": "", "measure": measure, "measures": MEASURES, "squares": [], "legend": [],
+    }  # fmt: skip
+    try:
+        rows = QUERIES.answer("weather", latest)
+        chosen = asking.query.get("district") or (rows[0]["district_en"] if rows else "")
+        squares, legend = _squares(asking, rows, measure, chosen)
+        values |= {
+            "squares": squares,
+            "legend": legend,
+            "hour": max((row["forecast_at"] for row in rows), default=""),
+            "is_sample": any(row.get("source") == SAMPLE for row in rows),
+            "missing": QUERIES.answer("missing", missing_hours),
+            "absent": _absent(rows),
+            "chosen": next((row for row in rows if row["district_en"] == chosen), None),
+            "columns": 1 + max((one.column for one in squares), default=0),
+            "lines": 1 + max((one.row for one in squares), default=0),
+        }
+        if values["chosen"]:
+            values |= _about(asking, chosen)
+    except UnavailableError as error:
+        values["problem"] = str(error)
+    return rendered("weather.html", asking, **values)
+
+
+def _squares(
+    asking: Asked, rows: list[Row], measure: str, chosen: str
+) -> tuple[list[Square], list[tuple[int, str]]]:
+    column, _, unit = MEASURES[measure]
+    values = {row["district_en"]: _number(row.get(column)) for row in rows}
+    known = [value for value in values.values() if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    width = (high - low) / STEPS or 1.0
+    squares = []
+    for number, row in enumerate(rows):
+        name = row["district_en"]
+        place, line = tile_of(name, number)
+        value = values[name]
+        shown = "–" if value is None else f"{value:g}"
+        korean = asking.language == "ko"
+        shown_name = row["district"] if korean else name.removesuffix("-gu")
+        facts = f"{row['district']} {name}: {shown} {unit}, {asking.text(row.get('sky', '') or '–')}"
+        squares.append(
+            Square(
+                name=name,
+                shown_name=shown_name,
+                column=place,
+                row=line,
+                value=shown,
+                step=None if value is None else min(STEPS - 1, int((value - low) / width)),
+                tooltip=facts,
+                href=asking.url("weather", show=measure, district=name),
+                is_chosen=name == chosen,
+            )
+        )
+    legend = [(step, f"{low + step * width:.1f}") for step in range(STEPS)] if known and high > low else []
+    return sorted(squares, key=lambda one: (one.row, one.column)), legend
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _absent(rows: list[Row]) -> list[str]:
+    """Return the districts of the list that have no row at all, or none of the newest hour."""
+    newest = max((row["forecast_at"] for row in rows), default="")
+    there = {row["district_en"] for row in rows if row["forecast_at"] == newest}
+    names = QUERIES.answer(
+        "districts", lambda: [one.name_en for one in read_districts("data/seoul_districts.csv")]
+    )
+    return [name for name in names if name not in there]
+
+
+def _about(asking: Asked, district: str) -> dict[str, Any]:
+    rows = QUERIES.answer(("hours", district), lambda: hours_of(district, asking.now))
+    by_hour = {_moment(row["forecast_at"]).astimezone(ZONE): row for row in rows}
+    now = asking.now.astimezone(ZONE).replace(minute=0, second=0, microsecond=0)
+    last = max([*by_hour, now])
+    hours = [
+        now - BEFORE + timedelta(hours=step)
+        for step in range(int((last - now + BEFORE).total_seconds() // 3600) + 1)
+    ]
+    names = [f"{hour:%d. %H}" for hour in hours]
+    series = []
+    for column, title, unit in MEASURES.values():
+        marks = []
+        for place, hour in enumerate(hours):
+            row = by_hour.get(hour)
+            value = _number(row.get(column)) if row else None
+            tooltip = f"{hour:%m-%d %H:%M}: {asking.text(title)} {value} {unit}"
+            if row and row.get("source") == SAMPLE:
+                tooltip += f", {asking.text('made up')}"
+            marks.append(Mark(place, value, tooltip))
+        series.append(Series(f"{asking.text(title)} ({unit})", marks))
+    gaps = (
+        [hour for hour in hours if hour not in by_hour and min(by_hour) < hour < max(by_hour)]
+        if by_hour
+        else []
+    )
+    return {
+        "hours": list(reversed(rows)),
+        "gaps": gaps,
+        "chart": lines(asking.text("The last and next hours"), names, series) if rows else None,
+    }
+
+
+def tiles(asking: Asked) -> list[Tile]:
+    """Return a tile: how old the weather is, and which districts are missing."""
+    href = asking.url("weather")
+    title = asking.text("Weather")
+    if not may_see(asking):
+        return []
+    try:
+        rows = QUERIES.answer("weather", latest)
+        if not rows:
+            advice = asking.text("There is no weather yet: trigger collect_weather.")
+            return [Tile(title, asking.text("none yet"), "", href, State.EMPTY, advice)]
+        absent = _absent(rows)
+    except UnavailableError as error:
+        return [Tile(title, "?", "", href, State.WRONG, str(error))]
+    collected = max(_moment(row["collected_at"]) for row in rows)
+    there = asking.text(
+        "{count} districts",
+        count=len(rows) - len([n for n in absent if n in {r["district_en"] for r in rows}]),
+    )
+    detail = f"{there} · {asking.text('collected')} {asking.age(collected)}"
+    state, advice = State.FINE, ""
+    if absent:
+        state = State.NOTICE
+        advice = asking.text(
+            "The newest hour lacks {districts}: see the log of collect.", districts=", ".join(absent[:5])
+        )
+    if asking.now - collected > STALE_AFTER:
+        state = State.WRONG
+        advice = asking.text("The weather is old: see whether collect_weather is paused or fails.")
+    elif any(row.get("source") == SAMPLE for row in rows):
+        state = State.NOTICE
+        detail += f" · {asking.text('MADE UP')}"
+        advice = asking.text(
+            "The weather is made up, for no key is set: see docs/weather.md for a key of KMA."
+        )
+    hour = asking.moment(max(row["forecast_at"] for row in rows))
+    return [Tile(title, hour, detail, href, state, advice)]
+
+
+def _add_routes(router: APIRouter) -> None:
+    router.add_api_route("/weather", page, methods=["GET"])
+
+
+VIEW = View("weather", "Weather", _add_routes, tiles)

@@ -1,0 +1,223 @@
+"""The Batch Serving page inside Airflow's UI, in Debian's chromium, with what the pipelines have really written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from browser import logged_in, screenshot
+from conftest import Trained
+from playwright.sync_api import FrameLocator, Page, expect
+from running_airflow import Running, wait_until
+from users import Users
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
+
+VIEWS = ("", "models", "predictions", "weather", "configs", "dags/predict")
+
+
+@dataclass
+class Seen:
+    """What the browser reported while the page was open."""
+
+    errors: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+
+@pytest.fixture(scope="module")
+def filled(running: Running, trained: Trained) -> Running:
+    """Each pipeline has run."""
+    for dag_id in ("predict", "collect_weather"):
+        assert running.run(dag_id)["state"] == "success"
+    return running
+
+
+@pytest.fixture(scope="module")
+def page(filled: Running) -> Iterator[Page]:
+    """A browser that has logged in through the form."""
+    with logged_in(filled.instance) as found:
+        yield found
+
+
+@pytest.fixture
+def seen(page: Page) -> Iterator[Seen]:
+    """No error is in the console, and no request leaves this machine, whatever a test does."""
+    found = Seen()
+
+    def on_console(message) -> None:
+        if message.type == "error":
+            found.errors.append(message.text)
+
+    def on_request(request) -> None:
+        if request.url.startswith("http"):
+            found.hosts.add(urlsplit(request.url).hostname or "")
+
+    page.on("console", on_console)
+    page.on("request", on_request)
+    yield found
+    page.remove_listener("console", on_console)
+    page.remove_listener("request", on_request)
+    assert found.hosts <= {"127.0.0.1"}
+    assert found.errors == []
+
+
+def opened(page: Page, running: Running) -> FrameLocator:
+    """Open the page by its entry in the navigation."""
+    page.goto(f"{running.instance.address}/dags")
+    page.get_by_role("link", name="Batch Serving").click()
+    return page.frame_locator('iframe[title="Batch Serving"]')
+
+
+def champion_of(running: Running) -> dict[str, str]:
+    found: dict[str, str] = json.loads(
+        (running.output / "models" / "digits" / "champion.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+def test_the_overview_has_what_the_files_have_and_leads_on(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    tile = frame.get_by_role("link", name="Champion of digits")
+    expect(tile).to_contain_text(champion_of(filled)["version"])
+    expect(frame.locator(".tile", has_text="Weather")).to_contain_text("25 districts")
+    expect(frame.get_by_role("table").get_by_role("link", name="collect_weather")).to_be_visible()
+    tile.click()
+    expect(frame.get_by_role("heading", name="Models: digits")).to_be_visible()
+
+
+def test_a_click_on_a_version_opens_its_card(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    frame.get_by_role("link", name="Models").click()
+    frame.get_by_role("link", name="card", exact=True).first.click()
+    expect(frame.get_by_text(champion_of(filled)["version"]).first).to_be_visible()
+
+
+def test_a_dag_in_the_table_opens_in_airflow_itself(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    frame.get_by_role("table").get_by_role("link", name="predict", exact=True).click()
+    page.wait_for_url("**/dags/predict**")
+
+
+def test_the_weather_of_a_district_in_the_other_language(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    frame.get_by_role("link", name="Weather").first.click()
+    expect(frame.get_by_text("MADE UP").first).to_be_visible()
+    frame.get_by_role("link", name="Mapo-gu").click()
+    expect(frame.get_by_role("heading", name="마포구 Mapo-gu")).to_be_visible()
+    frame.get_by_role("link", name="한국어").click()
+    expect(frame.get_by_role("heading", name="날씨", exact=True)).to_be_visible()
+    expect(frame.get_by_role("heading", name="마포구 Mapo-gu")).to_be_visible()
+    frame.get_by_role("link", name="English").click()
+    expect(frame.get_by_role("heading", name="Weather", exact=True)).to_be_visible()
+
+
+def test_a_roll_back_is_sent_from_the_filled_in_form(filled: Running, page: Page, seen: Seen) -> None:
+    before = champion_of(filled)
+    if not before.get("previous"):  # two versions, one after the other
+        newest = max(path.name for path in (filled.output / "models" / "digits" / "versions").iterdir())
+        if newest == before["version"]:
+            filled.run("train_model")
+            filled.quiet("train_model", "promote_model")
+            newest = max(path.name for path in (filled.output / "models" / "digits" / "versions").iterdir())
+        filled.run("promote_model", {"version": newest})
+        before = champion_of(filled)
+    runs = len(filled.api.runs("promote_model"))
+    frame = opened(page, filled)
+    frame.get_by_role("link", name="Models").click()
+    by_promote_model = frame.locator(".actions", has_text="promote_model:")
+    by_promote_model.get_by_role("link", name="Roll back").click()
+    form = page.get_by_role("dialog")
+    expect(form.get_by_role("checkbox", name="Roll back")).to_be_checked()
+    page.wait_for_timeout(1000)  # the form checks what it has
+    form.get_by_role("button", name="Trigger").last.click()
+    expect(form).not_to_be_visible()
+    wait_until(lambda: len(filled.api.runs("promote_model")) > runs, "the run")
+    filled.quiet("promote_model")
+    after = champion_of(filled)
+    assert (after["version"], after["previous"]) == (before["previous"], before["version"])
+
+
+def test_promote_this_fills_in_the_version(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    frame.get_by_role("link", name="Models").click()
+    link = frame.get_by_role("link", name="Promote this").first
+    version = json.loads(link.get_attribute("data-trigger") or "")["version"]
+    link.click()
+    expect(page.get_by_role("dialog").locator(f'[value="{version}"]')).to_be_visible()
+
+
+def test_the_tab_of_a_dag_has_its_yaml(filled: Running, page: Page, seen: Seen) -> None:
+    page.goto(f"{filled.instance.address}/dags/promote_model")
+    page.get_by_role("link", name="Batch Serving").last.click()
+    frame = page.frame_locator('iframe[title="Batch Serving"]')
+    expect(frame.get_by_role("heading", name="dag_configs/promote_model.yaml")).to_be_visible()
+    expect(frame.get_by_text("callables.promotion.compare")).to_be_visible()
+
+
+def test_it_is_light_or_dark_as_airflow_is(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    expect(frame.get_by_role("heading", name="Overview")).to_be_visible()
+    root = frame.locator("html")
+    for theme in ("dark", "light"):
+        page.evaluate(f"localStorage.setItem('theme', '{theme}')")
+        page.reload()
+        expect(root).to_have_attribute("data-theme", theme)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_each_view_is_accessible_and_has_its_picture(
+    filled: Running, page: Page, seen: Seen, theme: str
+) -> None:
+    page.goto(filled.instance.address)
+    page.evaluate(f"localStorage.setItem('theme', '{theme}')")
+    wide = page.viewport_size
+    try:
+        for name in VIEWS:
+            page.goto(f"{filled.instance.address}/batch-serving/{name}")
+            for width in (1400, 800):
+                page.set_viewport_size({"width": width, "height": 900})
+                overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert overflow <= 0, f"{name or 'overview'} is wider than {width}"
+            found = Axe().run(page).response["violations"]
+            assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == [], name
+            if theme == "light":
+                page.set_viewport_size({"width": 1400, "height": 900})
+                screenshot(page, f"page_{name.partition('/')[0] or 'overview'}")
+    finally:
+        page.evaluate("localStorage.setItem('theme', 'light')")
+        page.set_viewport_size(wide or {"width": 1360, "height": 720})
+
+
+def test_without_a_login_each_address_is_refused(filled: Running) -> None:
+    version = champion_of(filled)["version"]
+    for name in (*VIEWS, f"models/digits/{version}/card", "language/ko"):
+        answer = requests.get(f"{filled.instance.address}/batch-serving/{name}", timeout=30)
+        assert (name, answer.status_code) == (name, 401)
+        assert version not in answer.text
+
+
+def test_a_viewer_sees_all_and_can_change_nothing(filled: Running) -> None:
+    address = filled.instance.address
+    password = Users(filled.instance.home, filled.instance.settings).add("looks", "viewer")
+    login = {"username": "looks", "password": password}
+    token = requests.post(f"{address}/auth/token", json=login, timeout=30).json()["access_token"]
+    cookies = {"_token": token}
+    for name in VIEWS:
+        answer = requests.get(f"{address}/batch-serving/{name}", cookies=cookies, timeout=30)
+        assert (name, answer.status_code) == (name, 200)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        for method in ("post", "put", "delete"):
+            sent = requests.request(method, f"{address}/batch-serving/{name}", cookies=cookies, timeout=30)
+            assert sent.status_code == 405
+    run = requests.post(
+        f"{address}/api/v2/dags/promote_model/dagRuns",
+        json={"logical_date": None, "conf": {"roll_back": True}},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert run.status_code == 403
