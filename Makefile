@@ -65,3 +65,4 @@ bench: setup ## measure speed, beside a comparable tool in the same run
 	@$(RUN) tests/benchmarks/bench_drift.py
 	@$(RUN) tests/benchmarks/bench_memory.py
 	@$(RUN) tests/benchmarks/bench_serving.py
+	@$(RUN) tests/benchmarks/bench_page.py

@@ -1,0 +1,88 @@
+"""How long each view of the Batch Serving page takes: months of output, and ten times as much.
+
+``make bench`` runs it; ``--quick`` with a twentieth of both. Before that, the time and the memory by which the API server
+grows with the first request.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+REPEATS = 7
+
+
+def main(arguments: list[str]) -> int:
+    """Print a table: the first answer and the median of the next ones, in milliseconds."""
+    with tempfile.TemporaryDirectory(prefix="bench_page_") as folder:
+        os.environ["AIRFLOW_HOME"] = folder
+        os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+        return _run(Path(folder), 20 if "--quick" in arguments else 1)
+
+
+def _run(folder: Path, share: int) -> int:
+    from airflow.utils.db import initdb
+
+    for name in ("airflow.api_fastapi.app", "airflow.api_fastapi.core_api.security"):
+        importlib.import_module(name)  # what the API server has anyway
+    initdb()
+    start, before = time.perf_counter(), _memory_mb()
+    from batch_page.app import application
+
+    application()
+    print(f"the page's own start: {time.perf_counter() - start:.2f} s, {_memory_mb() - before:.0f} MB")
+    from months_of_output import Amounts, write_all
+
+    print(f"{'view':<22}{'amount':>8}{'first, ms':>12}{'next, ms':>12}")
+    for factor in (1, 10):
+        output = folder / f"output{factor}"
+        os.environ["BATCH_OUTPUT"] = str(output)
+        amounts = Amounts(1000 * factor // share, 90 * factor // share, 365 * factor // share)
+        write_all(output, amounts, datetime.now(UTC))
+        for name, ask in _views().items():
+            first, following = _timed(ask)
+            print(f"{name:<22}{factor:>7}×{first:>12.0f}{following:>12.0f}", flush=True)
+    print(f"all of it: {_memory_mb() - before:.0f} MB")
+    return 0
+
+
+def _views() -> dict[str, Callable[[], str]]:
+    from asking import asking
+
+    from batch_page.views import configs, models, overview, predictions, weather
+
+    return {
+        "overview": lambda: overview.page(asking("/")),
+        "models": lambda: models.page(asking("/models")),
+        "predictions": lambda: predictions.page(asking("/predictions")),
+        "predictions, a row": lambda: predictions.page(asking("/predictions", row="812")),
+        "weather": lambda: weather.page(asking("/weather", district="Mapo-gu")),
+        "configs": lambda: configs.page(asking("/configs")),
+    }
+
+
+def _timed(ask: Callable[[], str]) -> tuple[float, float]:
+    times = []
+    for _ in range(1 + REPEATS):
+        start = time.perf_counter()
+        ask()
+        times.append(1000 * (time.perf_counter() - start))
+    return times[0], statistics.median(times[1:])
+
+
+def _memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
