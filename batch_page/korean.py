@@ -131,6 +131,7 @@ KOREAN = {
     "no problem": "문제 없음",
     "hint": "도움말",
     "Airflow still runs what it loaded before: this file has errors.": "이 파일에 오류가 있어 Airflow는 이전 내용을 실행합니다.",
+    "Airflow has not loaded this file since it changed. If that stays so, its DAG processor is not running.": "이 파일이 바뀐 뒤로 Airflow가 아직 읽지 않았습니다. 계속 그러면 DAG 프로세서가 돌고 있지 않은 것입니다.",
     "Airflow runs what is on disk.": "Airflow가 디스크의 내용을 실행합니다.",
     "Changes since git's HEAD": "git HEAD 이후의 변경",
     "There are none.": "없습니다.",

@@ -29,6 +29,7 @@ class Pipeline:
     is_weather: bool
     promotes: bool  # its trigger form takes a version, and rolls back
     names_rows: str  # the dataset that it predicts, empty if there is none
+    districts: str  # the list of those whose weather it collects, empty if there is none
 
 
 def pipelines() -> list[Pipeline]:
@@ -55,6 +56,11 @@ def dags_of_model(model: str) -> set[str]:
 def weather_dags() -> set[str]:
     """Return the DAGs that collect weather."""
     return {one.dag_id for one in pipelines() if one.is_weather}
+
+
+def weather_districts() -> list[str]:
+    """Return the lists of districts whose weather is collected, without those of a DAG that has none."""
+    return sorted({one.districts for one in pipelines() if one.is_weather and one.districts})
 
 
 def promoting_dags(model: str) -> list[str]:
@@ -86,7 +92,7 @@ def _in_file(file: Path) -> Iterator[Pipeline]:
 
 
 def _pipeline(dag_id: str, file: Path, dag: dict[str, Any]) -> Pipeline:
-    models, callables, datasets = set(), [], []
+    models, callables, datasets, districts = set(), [], [], []
     for task in _mappings(dag.get("tasks")):
         callables.append(str(task.get("python_callable", "")))
         given = task.get("op_kwargs")
@@ -95,6 +101,8 @@ def _pipeline(dag_id: str, file: Path, dag: dict[str, Any]) -> Pipeline:
                 models.add(given["model"])
             if isinstance(given.get("dataset"), str) and "{" not in given["dataset"]:
                 datasets.append(given["dataset"])
+            if isinstance(given.get("districts"), str) and "{" not in given["districts"]:
+                districts.append(given["districts"])
     params = dag.get("params")
     return Pipeline(
         dag_id,
@@ -103,6 +111,7 @@ def _pipeline(dag_id: str, file: Path, dag: dict[str, Any]) -> Pipeline:
         any(name.startswith(WEATHER) for name in callables),
         isinstance(params, dict) and ROLL_BACK in params and "version" in params,
         datasets[0] if datasets and any("predict" in name for name in callables) else "",
+        districts[0] if districts else "",
     )
 
 

@@ -18,6 +18,7 @@ import programs
 import psutil
 import pytest
 from buckets import new_bucket, s3_server
+from databases import Database, database
 from pytest_httpserver import HTTPServer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -189,6 +190,25 @@ def s3_settings() -> Iterator[dict[str, str]]:
     """The environment that names a running S3 server."""
     with s3_server() as settings:
         yield settings
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.needs("postgres")]),
+        pytest.param("mysql", marks=[pytest.mark.slow, pytest.mark.needs("mariadb")]),
+        "sqlite",
+    ],
+)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The value of a connection to a running database."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite":
+        yield f'{{"conn_type": "sqlite", "host": "{folder}/store.db"}}'
+        return
+    with database(request.param, folder) as found:
+        assert isinstance(found, Database)
+        yield found.connection
 
 
 @pytest.fixture(params=["disk", "memory", "s3"])

@@ -22,6 +22,7 @@ from batch_page.upcoming import next_five
 from batch_page.view import State, Tile, View
 from batch_page.yaml_text import lines_of
 from batch_serving.shared.root import PROJECT_ROOT
+from schemas.cache import pass_file
 
 MOST_BYTES = 1_000_000
 GIT_S = 5
@@ -123,9 +124,18 @@ def _about(asking: Asked, name: str, checked: Checked | None) -> dict[str, Any]:
         "lines": lines_of(text, problems),
         "problems": problems,
         "refusal": import_errors().get(name, ""),
+        "is_loaded": _is_loaded(name),
         "dags": [(one.dag_id, runs.get(one.dag_id), _graph(one), next_five(one, asking.now)) for one in own],
         "changes": _changes_since_head(name, text),
     }
+
+
+def _is_loaded(name: str) -> bool:
+    """Whether Airflow has begun to load all files since this one changed."""
+    try:
+        return pass_file().stat().st_mtime >= (PROJECT_ROOT / name).stat().st_mtime
+    except OSError:
+        return False
 
 
 def _text(name: str) -> str:

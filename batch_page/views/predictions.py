@@ -47,7 +47,7 @@ class Day:
     day: date
     rows: int
     labels: dict[str, int]
-    by_hour: dict[str, int]  # rows by hour, in UTC as scored_at has it
+    by_minute: dict[str, int]  # rows by minute, in UTC as scored_at has it
     latest: list[list[Row]]  # runs with their rows, newest first
 
 
@@ -90,15 +90,15 @@ def _names_and_last(files: list[UPath]) -> tuple[str, ...]:
 
 def _read_day(day: date, files: list[UPath]) -> Day:
     labels: Counter[str] = Counter()
-    by_hour: Counter[str] = Counter()
+    by_minute: Counter[str] = Counter()
     runs: dict[str, list[Row]] = {}
     for row in _rows(files):
         labels[row["prediction"]] += 1
-        by_hour[row["scored_at"][:13]] += 1
+        by_minute[row["scored_at"][:16]] += 1
         runs.setdefault(row["run_id"], []).append(row)
     latest = sorted(runs.values(), key=lambda rows: rows[0]["scored_at"], reverse=True)
     return Day(
-        day, sum(labels.values()), dict(labels), dict(by_hour), [rows[:25] for rows in latest[:MOST_RUNS]]
+        day, sum(labels.values()), dict(labels), dict(by_minute), [rows[:25] for rows in latest[:MOST_RUNS]]
     )
 
 
@@ -313,9 +313,9 @@ def _tiles(asking: Asked, name: str) -> list[Tile]:
 
 
 def _since(days: list[Day], start: datetime) -> int:
-    """Count the rows scored since a moment, by the hour it falls in."""
-    limit = start.isoformat()[:13]
-    return sum(count for day in days for hour, count in day.by_hour.items() if hour >= limit)
+    """Count the rows scored since a moment, to the minute."""
+    limit = start.isoformat()[:16]
+    return sum(count for day in days for minute, count in day.by_minute.items() if minute >= limit)
 
 
 def _add_routes(router: APIRouter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ from batch_page.access import asked
 from batch_page.asked import ZONE, Asked
 from batch_page.charts import Mark, Series, lines
 from batch_page.districts import tile_of
-from batch_page.pipelines import weather_dags
+from batch_page.pipelines import weather_dags, weather_districts
 from batch_page.queries import UnavailableError
 from batch_page.rendering import rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
 from batch_serving.shared.files import read_with_tag, tag_of
 from batch_serving.shared.paths import output_path, safe_name
 from batch_serving.shared.reading import files_in
-from batch_serving.weather.districts import read_districts
+from batch_serving.weather.districts import DistrictsError, read_districts
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -176,10 +177,17 @@ def _absent(rows: list[Row]) -> list[str]:
     """Return the districts of the list that have no row at all, or none of the newest hour."""
     newest = max((row["forecast_at"] for row in rows), default="")
     there = {row["district_en"] for row in rows if row["forecast_at"] == newest}
-    names = QUERIES.answer(
-        "districts", lambda: [one.name_en for one in read_districts("data/seoul_districts.csv")]
-    )
+    names = QUERIES.answer("districts", _expected)
     return [name for name in names if name not in there]
+
+
+def _expected() -> list[str]:
+    """Return the districts whose weather the DAGs collect; none of a list that cannot be read."""
+    found: dict[str, None] = {}
+    for location in weather_districts():
+        with contextlib.suppress(DistrictsError, FileNotFoundError):
+            found |= dict.fromkeys(one.name_en for one in read_districts(location))
+    return list(found)
 
 
 def _about(asking: Asked, district: str) -> dict[str, Any]:

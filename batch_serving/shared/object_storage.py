@@ -78,7 +78,18 @@ def options() -> dict[str, Any]:
     timeout = timeout_s()
     retries = {"total_max_attempts": 1, "mode": "standard"}
     config = {"connect_timeout": min(timeout, 10.0), "read_timeout": timeout, "retries": retries}
-    return {"use_listings_cache": False, "config_kwargs": config}
+    found = {"use_listings_cache": False, "config_kwargs": config}
+    # s3fs uses a file system again that has the same options: one of another server must not be among them.
+    if (endpoint := _endpoint()) is not None:
+        found["endpoint_url"] = endpoint
+    return found
+
+
+def _endpoint() -> str | None:
+    """Return the server that the environment names, as AWS's clients read it; None for AWS itself."""
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def get(path: UPath) -> tuple[bytes, str]:

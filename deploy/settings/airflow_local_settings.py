@@ -1,6 +1,7 @@
 """What Airflow has no setting for. Airflow imports this file in each of its processes."""
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -124,8 +125,42 @@ def let_users_come_and_go() -> None:
     SimpleAuthManager.deserialize_user = deserialize_user
 
 
+def commit_the_audit_log_in_a_thread() -> None:
+    """Let no request of the API server wait for the database in the event loop.
+
+    Airflow 3.3 commits the audit log of a request there. With SQLite, whose one writer may be another request
+    that the same loop has to end, both wait until the time-out, and so do the scheduler and all others.
+    """
+    from airflow.api_fastapi.logging import decorators
+    from starlette.concurrency import run_in_threadpool
+
+    logging_of = decorators.action_logging
+
+    class Adding:
+        """A session that adds, and whose commit comes later."""
+
+        def __init__(self, session: Any) -> None:
+            self.add = session.add
+
+        def commit(self) -> None:
+            pass
+
+    def action_logging(event: str | None = None) -> Any:
+        log_action = logging_of(event)
+
+        async def log_and_commit(request: Any, session: Any, user: Any) -> None:
+            await log_action(request, Adding(session), user)
+            await run_in_threadpool(session.commit)
+
+        log_and_commit.__signature__ = inspect.signature(log_action, eval_str=True)  # type: ignore[attr-defined]
+        return log_and_commit
+
+    decorators.action_logging = action_logging
+
+
 if "api-server" in sys.argv:
     let_users_come_and_go()
+    commit_the_audit_log_in_a_thread()
 if "dag-processor" in sys.argv:
     keep_errors_of_yaml_files()
     import_before_fork(FOR_PARSES)

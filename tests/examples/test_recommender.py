@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
-from databases import Database, database
 from kills import Forks
 from serving import serving as serving_api
 from stores import together
@@ -71,25 +70,6 @@ NETWORK = {
     "annealing": 0.5,
     "ease_penalties": [50.0, 200.0],
 }
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.needs("postgres")]),
-        pytest.param("mysql", marks=[pytest.mark.slow, pytest.mark.needs("mariadb")]),
-        "sqlite",
-    ],
-)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The value of a connection to a running database."""
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "sqlite":
-        yield f'{{"conn_type": "sqlite", "host": "{folder}/store.db"}}'
-        return
-    with database(request.param, folder) as found:
-        assert isinstance(found, Database)
-        yield found.connection
 
 
 @pytest.fixture

@@ -162,6 +162,12 @@ def test_a_promotion_may_need_an_approval(running: Running, trained: Trained, an
     assert moved == (answer == "Approve")
 
 
+def test_a_request_is_in_the_audit_log_with_its_user(running: Running, trained: Trained) -> None:
+    found = running.api.get("/eventLogs?event=trigger_dag_run&dag_id=train_model")["event_logs"]
+    assert found
+    assert {each["owner"] for each in found} == {"admin"}
+
+
 def test_predict_writes_five_rows(running: Running, trained: Trained) -> None:
     run = running.run("predict")
     assert running.tasks(run) == dict.fromkeys(

@@ -16,6 +16,7 @@ from running_airflow import ROOT, copied, wait_until
 from batch_page import checking, pipelines
 from batch_page.view import State
 from batch_page.views import configs
+from schemas.cache import note_pass
 
 HTML = "<script>alert(1)</script>"
 
@@ -86,6 +87,15 @@ def test_changes_since_gits_head_are_shown(project: Path) -> None:
     page = checked_page(file="dag_configs/predict.yaml")
     assert '<span class="removed">-' in page
     assert '<span class="added">+' in page
+
+
+def test_whether_airflow_has_loaded_the_file_is_said(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    assert "Airflow has not loaded this file since it changed." in text_of(checked_page())
+    note_pass()
+    assert "Airflow runs what is on disk." in text_of(checked_page())
 
 
 def test_what_a_yaml_has_is_text(project: Path) -> None:

@@ -13,6 +13,7 @@ from months_of_output import write_weather
 from running_airflow import ROOT
 
 from batch_page.districts import TILES
+from batch_page.pipelines import weather_districts
 from batch_page.view import State
 from batch_page.views import weather
 
@@ -87,6 +88,11 @@ def test_a_district_that_lacks_the_newest_hour_is_named(output: Path) -> None:
     path.write_text("".join(line for line in lines if "Mapo-gu" not in line), encoding="utf-8-sig")
     (tile,) = weather.tiles(asking())
     assert (tile.state, "The newest hour lacks Mapo-gu" in tile.advice) == (State.NOTICE, True)
+
+
+def test_the_districts_that_are_expected_are_those_of_the_yaml() -> None:
+    assert weather_districts() == ["data/seoul_districts.csv"]
+    assert len(weather._expected()) == 25
 
 
 def test_old_weather_is_wrong_and_says_where_to_look(output: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from databases import Database, database
 from stores import together
 
 from batch_serving.prediction.result_table import result_table, upsert_predictions
@@ -17,25 +16,6 @@ from batch_serving.shared.airflow import database_engine
 from batch_serving.shared.errors import InvalidValueError
 
 NAME = "results"
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.needs("postgres")]),
-        pytest.param("mysql", marks=[pytest.mark.slow, pytest.mark.needs("mariadb")]),
-        "sqlite",
-    ],
-)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The value of a connection to a running database."""
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "sqlite":
-        yield f'{{"conn_type": "sqlite", "host": "{folder}/store.db"}}'
-        return
-    with database(request.param, folder) as found:
-        assert isinstance(found, Database)
-        yield found.connection
 
 
 @pytest.fixture

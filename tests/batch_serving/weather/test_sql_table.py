@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
-from databases import PASSWORD, Database, database
+from databases import PASSWORD
 from weather_pipeline import DISTRICTS, rows_of
 
 from batch_serving.shared.airflow import database_engine
@@ -28,25 +28,6 @@ from callables import weather
 pytestmark = pytest.mark.slow
 
 NAME = "AIRFLOW_CONN_WEATHER_DB"
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("postgres", marks=pytest.mark.needs("postgres")),
-        pytest.param("mysql", marks=pytest.mark.needs("mariadb")),
-        "sqlite",
-    ],
-)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The value of a connection to a running database."""
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "sqlite":
-        yield f'{{"conn_type": "sqlite", "host": "{folder}/weather.db"}}'
-        return
-    with database(request.param, folder) as found:
-        assert isinstance(found, Database)
-        yield found.connection
 
 
 @pytest.fixture
