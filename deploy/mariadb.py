@@ -78,12 +78,14 @@ class MariaDb:
         )
         if not (data / "mysql").is_dir():
             self._install()
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
         port = _free_port()
         options = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket={self._socket()}"]
         options += [f"--init-file={script}", f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve"]
         with self.log_file.open("ab") as log:
             server = subprocess.Popen(
-                [_program("mariadbd"), *self._common(data), *options],
+                [_program("mariadbd"), *self._common(data, temporary), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -117,10 +119,13 @@ class MariaDb:
         except (OSError, ValueError, AttributeError):
             return {}
 
-    def _common(self, data: Path) -> list[str]:
-        """Return the options of every program: nothing from the machine's own files, and who it runs as."""
+    def _common(self, data: Path, temporary: Path) -> list[str]:
+        """Return the options of every program: nothing from the machine's own files, and who it runs as.
+
+        A server that starts removes the temporary tables of all others in the same folder: it has its own.
+        """
         as_root = ["--user=root"] if os.geteuid() == 0 else []
-        return ["--no-defaults", f"--datadir={data}", *as_root]
+        return ["--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}", *as_root]
 
     def _socket(self) -> str:
         """Return where the socket is: a short path, for a long one is refused (107 bytes)."""
@@ -138,7 +143,7 @@ class MariaDb:
         with tempfile.TemporaryDirectory() as short, self.log_file.open("ab") as log:
             link = Path(short) / "data"
             link.symlink_to(data)
-            command = [_program("mariadb-install-db"), *self._common(link), *options]
+            command = [_program("mariadb-install-db"), *self._common(link, Path(short)), *options]
             ended = subprocess.run(command, stdout=log, stderr=log, check=False)
         if ended.returncode:
             shutil.rmtree(data)

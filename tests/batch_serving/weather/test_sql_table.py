@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowFailException
-from databases import PASSWORD
 from weather_pipeline import DISTRICTS, rows_of
 
 from batch_serving.shared.airflow import database_engine
@@ -28,6 +27,7 @@ from callables import weather
 pytestmark = pytest.mark.slow
 
 NAME = "AIRFLOW_CONN_WEATHER_DB"
+PASSWORD = "not/in?any=message"
 
 
 @pytest.fixture
