@@ -41,7 +41,7 @@ def test_all_are_listed_under_their_tag(gallery: Gallery, page: Page) -> None:
             runs = gallery.api.runs(dag_id)
             if runs and runs[0]["state"] == "failed":
                 gallery.run(dag_id)
-    page.set_viewport_size({"width": 1800, "height": 320 + 50 * len(dag_ids(gallery))})  # a line for each
+    page.set_viewport_size({"width": 1800, "height": 320 + 55 * len(dag_ids(gallery))})  # a line for each
     page.goto(f"{gallery.instance.address}/dags?tags=example&limit=100")
     page.get_by_role("button", name="Show table view").click()
     for dag_id in dag_ids(gallery):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,14 @@ from werkzeug import Request, Response
 
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.weather import http
+
+
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP client's log is heard, whatever a test of another module has switched off in this process."""
+    for name in ("urllib3", "urllib3.connectionpool"):
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
 
 
 def test_an_unreachable_service_never_shows_the_key(
