@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,11 @@ def _read_all() -> Iterator[Pipeline]:
         with contextlib.suppress(OSError):
             status = file.stat()
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            yield from _FILES.get(file, seen, lambda file=file: list(_in_file(file)))  # type: ignore[misc]
+            yield from _FILES.get(file, seen, partial(_listed_in, file))
+
+
+def _listed_in(file: Path) -> list[Pipeline]:
+    return list(_in_file(file))
 
 
 def _in_file(file: Path) -> Iterator[Pipeline]:

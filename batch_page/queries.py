@@ -72,7 +72,7 @@ class Remembered:
         self._lock = threading.Lock()
 
     def get(self, name: Hashable, seen: Hashable, make: Callable[[], Found]) -> Found:
-        """Return the answer for ``name``, made anew unless its files were ``seen`` the same before."""
+        """Return the answer for ``name``, made again unless its files were ``seen`` the same before."""
         with self._lock:
             kept = self._answers.get(name)
             if kept is not None and kept[0] == seen:

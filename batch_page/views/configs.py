@@ -93,7 +93,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
     worst = max(configs, key=lambda one: (one.errors, one.warnings), default=None)
     name = asking.query.get("file") or (worst.name if worst else "")
     if name and name not in {one.name for one in configs}:
-        raise HTTPException(404, "there is no such file, or you may not read its DAGs")
+        raise HTTPException(404, "this file does not exist, or you may not read its DAGs")
     values = {"current": VIEW, "checked": checked, "configs": configs, "name": name}
     return rendered("configs.html", asking, **values, **(_about(asking, name, checked) if name else {}))
 

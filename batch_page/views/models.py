@@ -17,7 +17,8 @@ from markupsafe import Markup
 from batch_page.access import asked
 from batch_page.asked import Asked
 from batch_page.charts import Mark, Series, scatter
-from batch_page.pipelines import dags_of_model, pipelines, promoting_dags
+from batch_page.choice import chosen_model, visible_models
+from batch_page.pipelines import promoting_dags
 from batch_page.queries import UnavailableError
 from batch_page.rendering import CARD_POLICY, rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
@@ -62,15 +63,8 @@ class Side:
 
 
 def model_names(asking: Asked) -> list[str]:
-    """Return the models that the user may see: those of a DAG that they may read; of no DAG, if all."""
-    names = QUERIES.answer("models", ModelStore.names)
-    everything = {one.dag_id for one in pipelines()} <= asking.readable
-    shown = []
-    for name in names:
-        dags = dags_of_model(name)
-        if asking.may_read_one_of(dags) if dags else everything:
-            shown.append(name)
-    return shown
+    """Return the models in the store that the user may see."""
+    return visible_models(asking, QUERIES.answer("models", ModelStore.names))
 
 
 def state_of(name: str) -> ModelState:
@@ -93,9 +87,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
     values: dict[str, Any] = {"current": VIEW, "names": [], "model": None, "problem": ""}
     try:
         values["names"] = names = model_names(asking)
-        name = asking.query.get("model") or (names[0] if names else "")
-        if name and name not in names:
-            raise HTTPException(404, "there is no such model, or you may not see it")
+        name = chosen_model(asking, names)
         if name:
             values |= _about(asking, state_of(name))
     except UnavailableError as error:
@@ -274,7 +266,7 @@ def card(model: str, version: str, asking: Annotated[Asked, Depends(asked)]) -> 
     try:
         check_model_name(model)
         if model not in model_names(asking):
-            raise HTTPException(404, "there is no such model, or you may not see it")
+            raise HTTPException(404, "this model does not exist, or you may not see it")
         data = QUERIES.answer(("card", model, version), lambda: _card(model, version))
     except (InvalidValueError, ModelStoreError, FileNotFoundError):
         raise HTTPException(404, asking.text("This version has no card.")) from None

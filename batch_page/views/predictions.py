@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends
 from markupsafe import Markup
 
 from batch_page.access import asked
 from batch_page.asked import Asked
 from batch_page.charts import Mark, Series, lines, stacked_bars
+from batch_page.choice import chosen_model, visible_models
 from batch_page.digits import picture_of
-from batch_page.pipelines import dags_of_model, pipelines
+from batch_page.pipelines import pipelines
 from batch_page.queries import UnavailableError
 from batch_page.rendering import rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
@@ -68,12 +70,7 @@ def predicted_models(asking: Asked) -> list[str]:
     found = QUERIES.answer(
         "predicted", lambda: [e.name for e in entries(output_path("predictions")) if e.is_folder]
     )
-    everything = {one.dag_id for one in pipelines()} <= asking.readable
-    return [
-        name
-        for name in found
-        if (asking.may_read_one_of(dags) if (dags := dags_of_model(name)) else everything)
-    ]
+    return visible_models(asking, found)
 
 
 def day_of(model: str, day: date) -> Day:
@@ -126,7 +123,7 @@ def drift_of(model: str) -> list[Drift]:
     """Return the drift of the last days, by feature."""
     found: list[Drift] = []
     for path in files_in(output_path("predictions", model, "drift"), ".csv")[-DAYS_SHOWN:]:
-        found += REMEMBERED.get(("drift", str(path)), tag_of(path), lambda path=path: _drift_in(path))  # type: ignore[misc]
+        found += REMEMBERED.get(("drift", str(path)), tag_of(path), partial(_drift_in, path))
     return found
 
 
@@ -182,9 +179,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
     }
     try:
         values["names"] = names = predicted_models(asking)
-        name = asking.query.get("model") or (names[0] if names else "")
-        if name and name not in names:
-            raise HTTPException(404, "there is no such model, or you may not see it")
+        name = chosen_model(asking, names)
         if name:
             values |= _about(asking, name)
     except UnavailableError as error:
@@ -278,7 +273,7 @@ def tiles(asking: Asked) -> list[Tile]:
 
 def _tiles(asking: Asked, name: str) -> list[Tile]:
     href = asking.url("predictions", model=name)
-    days = QUERIES.answer(("days", name), lambda: latest_days(name, 2))
+    days = QUERIES.answer(("days", name, 2), lambda: latest_days(name, 2))  # of the page: DAYS_SHOWN
     hour, of_day = _since(days, asking.now - timedelta(hours=1)), _since(days, asking.now - timedelta(days=1))
     title = asking.text("Predictions of {model}", model=name)
     detail = asking.text("{hour} in the last hour, {day} in the last day", hour=hour, day=of_day)

@@ -7,6 +7,7 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -81,7 +82,7 @@ def hours_of(district: str, now: datetime) -> list[Row]:
     found: list[Row] = []
     for month in months:
         path = output_path("weather", safe_name(district), f"{month}.csv")
-        found += REMEMBERED.get(("weather", str(path)), tag_of(path), lambda path=path: _rows(path))  # type: ignore[misc]
+        found += REMEMBERED.get(("weather", str(path)), tag_of(path), partial(_rows, path))
     return [row for row in found if start <= _moment(row["forecast_at"]) <= end]
 
 
@@ -89,7 +90,7 @@ def missing_hours() -> list[Row]:
     """Return the hours that districts lack, of the last two months, newest first."""
     found: list[Row] = []
     for path in files_in(output_path("weather", "missing"), ".csv")[-2:]:
-        found += REMEMBERED.get(("missing", str(path)), tag_of(path), lambda path=path: _rows(path))  # type: ignore[misc]
+        found += REMEMBERED.get(("missing", str(path)), tag_of(path), partial(_rows, path))
     return sorted(found, key=lambda row: row.get("forecast_at", ""), reverse=True)[:MOST_MISSING]
 
 
