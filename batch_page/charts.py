@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
+from typing import Any, Protocol, TypeVar
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup, escape
@@ -21,6 +22,7 @@ SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 WIDTH, HEIGHT = 1040, 280
 DROPPED = {"script", "style", "defs"}
+MOST_KEPT = 24  # charts: to draw one takes longer than all else of a page
 for _prefix, _uri in (("", SVG), ("xlink", XLINK)):
     ET.register_namespace(_prefix, _uri)
 
@@ -45,18 +47,41 @@ class Series:
     size: float = 2.5
 
 
-def scatter(title: str, series: Sequence[Series], x_labels: Sequence[tuple[float, str]]) -> Markup:
-    """Return a chart of points, some of them joined by lines; ``x_labels`` are places and their texts."""
+Label = TypeVar("Label", str, tuple[float, str], contravariant=True)
+
+
+class Draw(Protocol[Label]):
+    """Draws a chart: its title, the labels of its x axis, its series."""
+
+    def __call__(self, title: str, labels: Sequence[Label], series: Sequence[Series]) -> Markup:
+        """Return the chart."""
+
+
+def _kept(draw: Draw[Label]) -> Draw[Label]:
+    """Keep the charts that were drawn last, for the same data are drawn again with each request."""
+    drawn = lru_cache(MOST_KEPT)(draw)
+
+    @wraps(draw)
+    def kept(title: str, labels: Sequence[Label], series: Sequence[Series]) -> Markup:
+        return drawn(title, tuple(labels), tuple(replace(one, marks=tuple(one.marks)) for one in series))
+
+    return kept
+
+
+@_kept
+def scatter(title: str, labels: Sequence[tuple[float, str]], series: Sequence[Series]) -> Markup:
+    """Return a chart of points, some of them joined by lines; ``labels`` are places and their texts."""
     import pygal
 
     chart = pygal.XY(**_options(), stroke=False)
-    chart.x_labels = [{"value": place, "label": text} for place, text in x_labels]
+    chart.x_labels = [{"value": place, "label": text} for place, text in labels]
     for one in series:
         values = [_value((mark.x, mark.y), mark) for mark in one.marks if mark.y is not None]
         chart.add(one.name, values, stroke=one.line, show_dots=not one.line, dots_size=one.size)
     return _drawn(chart, title, series)
 
 
+@_kept
 def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> Markup:
     """Return lines over a row of labels; a mark without a value is a gap."""
     import pygal
@@ -68,6 +93,7 @@ def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> Markup
     return _drawn(chart, title, series)
 
 
+@_kept
 def stacked_bars(title: str, labels: Sequence[str], series: Sequence[Series]) -> Markup:
     """Return bars over a row of labels, each made of the series' parts."""
     import pygal

@@ -20,7 +20,7 @@ from batch_serving.shared.root import PROJECT_ROOT
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 120
-WAIT_S = 0.15  # for a check that is nearly done
+WAIT_S = 0.05  # for a check that is nearly done
 LOOK_AGAIN_S = 60.0  # functions and packages that the YAML names may have changed
 
 

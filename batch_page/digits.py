@@ -10,9 +10,8 @@ from math import isqrt
 from batch_page.pipelines import pipelines
 from batch_page.queries import UnavailableError
 from batch_page.view import QUERIES, REMEMBERED
-from batch_serving.shared.files import tag_of
 from batch_serving.shared.paths import project_path
-from batch_serving.shared.reading import read_whole
+from batch_serving.shared.reading import identity_of, read_whole
 
 MOST_BYTES = 20_000_000
 MOST_SIDE = 32
@@ -41,7 +40,7 @@ def picture_of(model: str, row_id: str) -> Picture | None:
 
 def _pictures(dataset: str) -> dict[str, list[float]]:
     path = project_path(dataset)
-    return REMEMBERED.get(("pictures", dataset), tag_of(path), lambda: _read(read_whole(path)))
+    return REMEMBERED.get(("pictures", dataset), identity_of(path), lambda: _read(read_whole(path)))
 
 
 def _read(data: bytes) -> dict[str, list[float]]:

@@ -27,8 +27,7 @@ from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import HOLDOUT_PREDICTIONS, ModelStoreError, check_model_name
 from batch_serving.shared.errors import InvalidValueError
-from batch_serving.shared.files import tag_of
-from batch_serving.shared.reading import read_whole
+from batch_serving.shared.reading import identity_of, read_whole
 
 MOST_VERSIONS = 300  # in the chart and in the lists
 MOST_VERDICTS = 60
@@ -75,7 +74,7 @@ def state_of(name: str) -> ModelState:
 def _state(name: str) -> ModelState:
     store = ModelStore(name)
     verdicts = REMEMBERED.get(
-        ("history", str(store.root)), tag_of(store.root / "history.jsonl"), store.history
+        ("history", str(store.root)), identity_of(store.root / "history.jsonl"), store.history
     )[-MOST_VERSIONS:]
     judged = [str(entry["version"]) for entry in verdicts]
     since = min(judged[-MOST_VERSIONS:]) if len(judged) >= MOST_VERSIONS else ""
@@ -181,7 +180,7 @@ def _chart(asking: Asked, state: ModelState) -> Markup | None:
     labels = [
         (float(place), asking.moment(_made_at(ordered[place]))[5:]) for place in range(0, len(ordered), step)
     ]
-    return scatter(asking.text("{metric} of the versions", metric=metric), series, labels)
+    return scatter(asking.text("{metric} of the versions", metric=metric), labels, series)
 
 
 def _metric_of_versions(state: ModelState) -> tuple[str, dict[str, float]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from heapq import nlargest
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -25,9 +28,8 @@ from batch_page.rendering import rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
 from batch_serving.prediction.places import days_of, folder_of
 from batch_serving.prediction.run_files import COLUMNS, CorruptFileError, rows_in
-from batch_serving.shared.files import tag_of
-from batch_serving.shared.paths import output_path
-from batch_serving.shared.reading import entries, files_in, read_whole
+from batch_serving.shared.paths import is_local, output_path
+from batch_serving.shared.reading import entries, identities_below, read_whole
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
 DAYS_SHOWN = 30  # in the charts
 DAYS_SEARCHED = 120
 MOST_RUNS = 8
+MOST_ROWS = 25  # of a run
 MOST_LABELS = 12  # colours that can be told apart
 MOST_FOUND = 50
 MOST_FEATURES = 12
+
+RUN_ID, ROW_ID = COLUMNS.index("run_id"), COLUMNS.index("row_id")
+PREDICTION, SCORED_AT = COLUMNS.index("prediction"), COLUMNS.index("scored_at")
 
 Row = dict[str, str]
 
@@ -73,57 +79,69 @@ def predicted_models(asking: Asked) -> list[str]:
     return visible_models(asking, found)
 
 
-def day_of(model: str, day: date) -> Day:
-    """Return what was predicted on a day; remembered while its files are the same."""
-    files = sorted(files_in(folder_of(model, day), ".csv"), key=str)
-    seen = tuple((path.name, tag_of(path)) for path in files) if len(files) < 4 else _names_and_last(files)
-    return REMEMBERED.get(("day", str(folder_of(model, day))), seen, lambda: _read_day(day, files))
+def latest_days(model: str, count: int = DAYS_SHOWN) -> list[Day]:
+    """Return the last days with predictions, oldest first, each read again only if its files changed."""
+    return [
+        REMEMBERED.get(("day", str(folder)), tuple(files.items()), partial(_read_day, day, folder, files))
+        for day, folder, files in _files_of(model, days_of(model)[-count:])
+    ]
 
 
-def _names_and_last(files: list[UPath]) -> tuple[str, ...]:
-    """Return what changes when a day gets another run: a run's file never changes once it is there."""
-    return tuple(path.name for path in files)
+def _files_of(model: str, days: list[date]) -> list[tuple[date, UPath, dict[str, str]]]:
+    """Return each day with its folder, and the identities of its files by name."""
+    if not days:
+        return []
+    folders = {folder_of(model, day).name: folder_of(model, day) for day in days}
+    files: dict[str, dict[str, str]] = {name: {} for name in folders}
+    found = identities_below(output_path("predictions", model), min(folders), max(folders))
+    for path, identity in found.items():
+        name, _, file = path.partition("/")
+        if file.endswith(".csv") and name in files:
+            files[name][file] = identity
+    return [(day, folder, files[folder.name]) for day, folder in zip(days, folders.values(), strict=True)]
 
 
-def _read_day(day: date, files: list[UPath]) -> Day:
+def _read_day(day: date, folder: UPath, files: Iterable[str]) -> Day:
     labels: Counter[str] = Counter()
     by_minute: Counter[str] = Counter()
-    runs: dict[str, list[Row]] = {}
-    for row in _rows(files):
-        labels[row["prediction"]] += 1
-        by_minute[row["scored_at"][:16]] += 1
-        runs.setdefault(row["run_id"], []).append(row)
-    latest = sorted(runs.values(), key=lambda rows: rows[0]["scored_at"], reverse=True)
-    return Day(
-        day, sum(labels.values()), dict(labels), dict(by_minute), [rows[:25] for rows in latest[:MOST_RUNS]]
-    )
+    scored: dict[str, str] = {}
+    rows = list(_rows(folder, files))
+    for row in rows:
+        labels[row[PREDICTION]] += 1
+        by_minute[row[SCORED_AT][:16]] += 1
+        scored.setdefault(row[RUN_ID], row[SCORED_AT])
+    latest: dict[str, list[Row]] = {run: [] for run in nlargest(MOST_RUNS, scored, key=scored.__getitem__)}
+    for row in rows:
+        of_run = latest.get(row[RUN_ID])
+        if of_run is not None and len(of_run) < MOST_ROWS:
+            of_run.append(dict(zip(COLUMNS, row, strict=True)))
+    return Day(day, len(rows), dict(labels), dict(by_minute), list(latest.values()))
 
 
-def _rows(files: list[UPath]) -> Iterator[Row]:
+def _rows(folder: UPath, files: Iterable[str]) -> Iterator[list[str]]:
     """Yield the rows of files, each run's once; a file that is corrupt or gone is left out."""
     seen: set[str] = set()
-    for path in sorted(files, key=lambda file: file.name.startswith("day=")):  # a run's own file is newer
+    for name in sorted(files, key=lambda name: name.startswith("day=")):  # a run's own file is newer
         runs = set()
-        try:
-            for values in rows_in(path):
-                if values[0] not in seen:
-                    runs.add(values[0])
-                    yield dict(zip(COLUMNS, values, strict=True))
-        except (CorruptFileError, FileNotFoundError):
-            continue
+        with contextlib.suppress(CorruptFileError, FileNotFoundError):
+            for row in rows_in(folder / name):
+                if row[RUN_ID] not in seen:
+                    runs.add(row[RUN_ID])
+                    yield row
         seen |= runs
-
-
-def latest_days(model: str, count: int = DAYS_SHOWN) -> list[Day]:
-    """Return the last days with predictions, oldest first."""
-    return [day_of(model, day) for day in days_of(model)[-count:]]
 
 
 def drift_of(model: str) -> list[Drift]:
     """Return the drift of the last days, by feature."""
+    folder = output_path("predictions", model, "drift")
+    names = sorted(entry.name for entry in entries(folder) if entry.name.endswith(".csv"))[-DAYS_SHOWN:]
+    if not names:
+        return []
+    files = identities_below(folder, names[0], names[-1])
     found: list[Drift] = []
-    for path in files_in(output_path("predictions", model, "drift"), ".csv")[-DAYS_SHOWN:]:
-        found += REMEMBERED.get(("drift", str(path)), tag_of(path), partial(_drift_in, path))
+    for name in names:
+        path = folder / name
+        found += REMEMBERED.get(("drift", str(path)), files.get(name), partial(_drift_in, path))
     return found
 
 
@@ -150,21 +168,44 @@ def _drift_in(path: UPath) -> list[Drift]:
 def find_row(model: str, row_id: str) -> list[Row]:
     """Return what was predicted for a row in the last days, newest first."""
     found: list[Row] = []
-    for day in reversed(days_of(model)[-DAYS_SEARCHED:]):
-        files = [path for path in files_in(folder_of(model, day), ".csv") if _may_have(path, row_id)]
-        of_day = [row for row in _rows(files) if row["row_id"] == row_id]
+    for _, folder, files in reversed(_files_of(model, days_of(model)[-DAYS_SEARCHED:])):
+        of_day = [dict(zip(COLUMNS, row, strict=True)) for row in _rows_of(row_id, folder, files)]
         found += sorted(of_day, key=lambda row: row["scored_at"], reverse=True)
         if len(found) >= MOST_FOUND:
             break
     return found[:MOST_FOUND]
 
 
-def _may_have(path: UPath, row_id: str) -> bool:
-    """Whether a file has this text at all: a hundred times quicker than to read its rows."""
-    try:
-        return row_id.encode() in read_whole(path)
-    except FileNotFoundError:  # compacted meanwhile
-        return False
+def _rows_of(row_id: str, folder: UPath, files: dict[str, str]) -> Iterator[list[str]]:
+    """Yield the rows of a day that are about one row of the data.
+
+    Only lines that have its id are read as CSV: a hundred times quicker. A day that is being compacted, and a
+    file with quotes, where a line need not be a row, are read as a whole.
+    """
+    wanted = f",{row_id},".encode()
+    contents = {name: content for name in files if (content := _content(folder / name, files[name]))}
+    if len({name.startswith("day=") for name in contents}) > 1 or any(
+        b'"' in each for each in contents.values()
+    ):
+        yield from (row for row in _rows(folder, files) if row[ROW_ID] == row_id)
+        return
+    for content in contents.values():
+        if wanted in content:
+            lines = [line.decode("utf-8", "replace") for line in content.splitlines() if wanted in line]
+            yield from (
+                row for row in csv.reader(lines) if len(row) == len(COLUMNS) and row[ROW_ID] == row_id
+            )
+
+
+def _content(path: UPath, identity: str) -> bytes:
+    """Return a file's content, empty if it was compacted meanwhile; one not on disk is kept compressed."""
+    with contextlib.suppress(FileNotFoundError):
+        if is_local(path):
+            return read_whole(path)
+        return zlib.decompress(
+            REMEMBERED.get(("content", str(path)), identity, lambda: zlib.compress(read_whole(path), 1))
+        )
+    return b""
 
 
 def page(asking: Annotated[Asked, Depends(asked)]) -> str:

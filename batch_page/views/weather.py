@@ -20,10 +20,11 @@ from batch_page.pipelines import weather_dags, weather_districts
 from batch_page.queries import UnavailableError
 from batch_page.rendering import rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
-from batch_serving.shared.files import read_with_tag, tag_of
+from batch_serving.shared.files import read_with_tag
 from batch_serving.shared.paths import output_path, safe_name
-from batch_serving.shared.reading import files_in
+from batch_serving.shared.reading import files_in, identity_of
 from batch_serving.weather.districts import DistrictsError, read_districts
+from batch_serving.weather.hours_ahead import rows_ahead
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -67,7 +68,7 @@ def may_see(asking: Asked) -> bool:
 def latest() -> list[Row]:
     """Return the newest hour of each district."""
     path = output_path("weather", "latest.csv")
-    return REMEMBERED.get(("weather", str(path)), tag_of(path), lambda: _rows(path))
+    return REMEMBERED.get(("weather", str(path)), identity_of(path), lambda: _rows(path))
 
 
 def _rows(path: UPath) -> list[Row]:
@@ -82,15 +83,22 @@ def hours_of(district: str, now: datetime) -> list[Row]:
     found: list[Row] = []
     for month in months:
         path = output_path("weather", safe_name(district), f"{month}.csv")
-        found += REMEMBERED.get(("weather", str(path)), tag_of(path), partial(_rows, path))
+        found += REMEMBERED.get(("weather", str(path)), identity_of(path), partial(_rows, path))
     return [row for row in found if start <= _moment(row["forecast_at"]) <= end]
+
+
+def hours_after(row: Row) -> list[Row]:
+    """Return the next hours of a district: those after its newest row that KMA has forecast with it."""
+    key = ("ahead", row["district_en"])
+    made = REMEMBERED.get(key, tuple(row.values()), lambda: rows_ahead(row, weather_districts()))
+    return [one._asdict() for one in made]
 
 
 def missing_hours() -> list[Row]:
     """Return the hours that districts lack, of the last two months, newest first."""
     found: list[Row] = []
     for path in files_in(output_path("weather", "missing"), ".csv")[-2:]:
-        found += REMEMBERED.get(("missing", str(path)), tag_of(path), partial(_rows, path))
+        found += REMEMBERED.get(("missing", str(path)), identity_of(path), partial(_rows, path))
     return sorted(found, key=lambda row: row.get("forecast_at", ""), reverse=True)[:MOST_MISSING]
 
 
@@ -127,7 +135,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
             "lines": 1 + max((one.row for one in squares), default=0),
         }
         if values["chosen"]:
-            values |= _about(asking, chosen)
+            values |= _about(asking, values["chosen"])
     except UnavailableError as error:
         values["problem"] = str(error)
     return rendered("weather.html", asking, **values)
@@ -191,8 +199,11 @@ def _expected() -> list[str]:
     return list(found)
 
 
-def _about(asking: Asked, district: str) -> dict[str, Any]:
+def _about(asking: Asked, newest: Row) -> dict[str, Any]:
+    district = newest["district_en"]
     rows = QUERIES.answer(("hours", district), lambda: hours_of(district, asking.now))
+    ahead = QUERIES.answer(("ahead", district), lambda: hours_after(newest))
+    rows += [row for row in ahead if row["forecast_at"] not in {known["forecast_at"] for known in rows}]
     by_hour = {_moment(row["forecast_at"]).astimezone(ZONE): row for row in rows}
     now = asking.now.astimezone(ZONE).replace(minute=0, second=0, microsecond=0)
     last = max([*by_hour, now])

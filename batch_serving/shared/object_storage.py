@@ -161,6 +161,12 @@ def keys_below(folder: UPath, *, after: str = "", delimiter: str = "") -> Iterat
 
     With the delimiter ``/``, only those in the folder itself, and its folders with a ``/`` at their end.
     """
+    for name, _ in tags_below(folder, after=after, delimiter=delimiter):
+        yield name
+
+
+def tags_below(folder: UPath, *, after: str = "", delimiter: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the same names, each with its tag; that of a folder is empty."""
     bucket, key = bucket_and_key(folder)
     prefix = f"{key.rstrip('/')}/" if key else ""
     request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
@@ -168,9 +174,9 @@ def keys_below(folder: UPath, *, after: str = "", delimiter: str = "") -> Iterat
         request["StartAfter"] = f"{prefix}{after}"
     while True:
         answer = _patiently(folder, "read", lambda: _list(folder, request), READ_PATIENCE_S)
-        names = [one["Key"] for one in answer.get("Contents") or ()]
-        names += [one["Prefix"] for one in answer.get("CommonPrefixes") or ()]
-        yield from (name[len(prefix) :] for name in sorted(names) if name != prefix)
+        found = {one["Key"]: str(one.get("ETag", "")) for one in answer.get("Contents") or ()}
+        found |= {one["Prefix"]: "" for one in answer.get("CommonPrefixes") or ()}
+        yield from ((name[len(prefix) :], found[name]) for name in sorted(found) if name != prefix)
         if not answer["IsTruncated"]:
             return
         request["ContinuationToken"] = answer["NextContinuationToken"]

@@ -76,12 +76,33 @@ def exists(path: UPath) -> bool:
         return object_storage.tag(path) != ""
     if not is_local(path):
         return bool(reached_elsewhere(path, path.exists))
+    return _exists_on_disk(Path(str(path)))
+
+
+def _exists_on_disk(path: Path) -> bool:
     try:
-        with reached(Path(str(path)), "read"):
-            Path(str(path)).stat()
+        with reached(path, "read"):
+            path.stat()
     except FileNotFoundError:
         return False
     return True
+
+
+def identity_of(path: UPath) -> str:
+    """Return what changes when a file is replaced, without reading it on disk; empty if it does not exist.
+
+    Files are only ever replaced by others, so on disk it is the file's number, time and size; in S3, the tag.
+    """
+    if object_storage.is_s3(path):
+        return object_storage.tag(path)
+    try:
+        if is_local(path):
+            with reached(Path(str(path)), "read"):
+                status = Path(str(path)).stat()
+            return f"{status.st_ino} {status.st_mtime_ns} {status.st_size}"
+        return str(reached_elsewhere(path, lambda: path.fs.ukey(path.path)))
+    except FileNotFoundError:
+        return ""
 
 
 def modified_at(path: UPath) -> float:
@@ -98,13 +119,14 @@ def modified_at(path: UPath) -> float:
 class Entry:
     """What a folder has: a file or another folder."""
 
-    path: UPath
+    folder: UPath
+    name: str
     is_folder: bool
 
     @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.path.name)
+    def path(self) -> UPath:
+        """Where it is; made when it is asked for, as that takes longer than to list it."""
+        return self.folder / self.name
 
 
 def entries(folder: UPath) -> list[Entry]:
@@ -114,7 +136,7 @@ def entries(folder: UPath) -> list[Entry]:
     """
     if object_storage.is_s3(folder):
         names = object_storage.keys_below(folder, delimiter="/")
-        found = [Entry(folder / name.rstrip("/"), name.endswith("/")) for name in names]
+        found = [Entry(folder, name.rstrip("/"), name.endswith("/")) for name in names]
     elif is_local(folder):
         found = _entries_on_disk(folder)
     else:
@@ -125,7 +147,7 @@ def entries(folder: UPath) -> list[Entry]:
 def _entries_on_disk(folder: UPath) -> list[Entry]:
     try:
         with reached(Path(str(folder)), "read"), os.scandir(str(folder)) as found:
-            return [Entry(folder / one.name, _is_folder(one)) for one in found]
+            return [Entry(folder, one.name, _is_folder(one)) for one in found]
     except FileNotFoundError:
         return []
 
@@ -148,7 +170,7 @@ def _entries_elsewhere(folder: UPath) -> list[Entry]:
     except FileNotFoundError:
         return []
     pairs = [(one["name"].rstrip("/").rpartition("/")[2], one["type"] == "directory") for one in found]
-    return [Entry(folder / name, is_folder) for name, is_folder in pairs]
+    return [Entry(folder, name, is_folder) for name, is_folder in pairs]
 
 
 def folders_in(folder: UPath) -> list[UPath]:
@@ -157,21 +179,25 @@ def folders_in(folder: UPath) -> list[UPath]:
     Only folders belong there: on disk, a file whose name has no usual ending stands where one should be, and
     raises UnreachableError.
     """
+    return [entry.path for entry in _folders_in(folder)]
+
+
+def _folders_in(folder: UPath) -> list[Entry]:
     shown = [entry for entry in entries(folder) if not entry.name.startswith(".")]
-    for entry in shown:
-        if is_local(folder) and not entry.is_folder and not _ENDING.search(entry.name):
+    for entry in shown if is_local(folder) else ():
+        if not entry.is_folder and not _ENDING.search(entry.name):
             reason = f"{entry.path} is a file and not a folder"
             raise UnreachableError(folder, "read", reason, "move that file away")
-    return [entry.path for entry in shown if entry.is_folder]
+    return [entry for entry in shown if entry.is_folder]
 
 
 def files_in(folder: UPath, ending: str) -> list[UPath]:
     """Return the files of a folder whose names have an ending, except hidden ones, by name."""
-    return [
-        entry.path
-        for entry in entries(folder)
-        if entry.name.endswith(ending) and not entry.name.startswith(".") and not entry.is_folder
-    ]
+    return [entry.path for entry in entries(folder) if _is_shown(entry.name, ending) and not entry.is_folder]
+
+
+def _is_shown(name: str, ending: str) -> bool:
+    return name.endswith(ending) and not name.startswith(".")
 
 
 def files_below(folder: UPath, ending: str) -> list[UPath]:
@@ -192,7 +218,34 @@ def folders_with(folder: UPath, name: str, since: str = "") -> list[str]:
     if object_storage.is_s3(folder):
         keys = (key.split("/") for key in object_storage.keys_below(folder, after=since))
         return sorted(parts[0] for parts in keys if parts[1:] == [name])
-    return [path.name for path in folders_in(folder) if path.name >= since and exists(path / name)]
+    names = [entry.name for entry in _folders_in(folder) if entry.name >= since]
+    if is_local(folder):
+        root = Path(str(folder))
+        return [each for each in names if _exists_on_disk(root / each / name)]
+    return [each for each in names if exists(folder / each / name)]
+
+
+def identities_below(folder: UPath, first: str, last: str) -> dict[str, str]:
+    """Return the files of a folder and of all folders in it, each with its identity, except hidden ones.
+
+    Only of the entries from ``first`` to ``last``; the names are relative to the folder. In S3 this is one
+    listing, where a question per file would take a request each.
+    """
+    if object_storage.is_s3(folder):
+        found = {}
+        for name, tag in object_storage.tags_below(folder, after=first):
+            if name[: len(last)] > last:
+                break
+            if not any(part.startswith(".") for part in name.split("/")):
+                found[name] = tag
+        return found
+    shown = [each for each in entries(folder) if first <= each.name <= last and not each.name.startswith(".")]
+    found = {each.name: identity_of(each.path) for each in shown if not each.is_folder}
+    for each in shown:
+        if each.is_folder:
+            below = identities_below(each.path, "", "\U0010ffff")
+            found |= {f"{each.name}/{name}": identity for name, identity in below.items()}
+    return {name: identity for name, identity in found.items() if identity}
 
 
 @contextlib.contextmanager

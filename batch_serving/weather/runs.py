@@ -35,8 +35,12 @@ class Run:
     @property
     def folder(self) -> UPath:
         """Where its raw answers are."""
-        name = f"{self.hour:%H}-{safe_name(self.run_id)}"
-        return raw_folder_of(self.districts) / f"date={self.hour:%Y-%m-%d}" / name
+        return run_folder_of(self.districts, self.hour, self.run_id)
+
+
+def run_folder_of(districts: str, hour: datetime, run_id: str) -> UPath:
+    """Return the folder with the raw answers of the run that forecasts an hour (KST)."""
+    return raw_folder_of(districts) / f"date={hour:%Y-%m-%d}" / f"{hour:%H}-{safe_name(run_id)}"
 
 
 def raw_folder_of(districts: str) -> UPath:

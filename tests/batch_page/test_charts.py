@@ -11,7 +11,7 @@ EVIL = '<script>alert("1")</script>'
 
 def test_each_point_has_a_tooltip_and_its_link() -> None:
     marks = [Mark(place, place / 10, f"number {place}", f"/batch-serving/{place}") for place in range(5)]
-    chart = scatter("a chart", [Series("a series", marks)], [(0.0, "first")])
+    chart = scatter("a chart", [(0.0, "first")], [Series("a series", marks)])
     for place in range(5):
         assert f"<title>number {place}</title>" in chart
         assert f'href="/batch-serving/{place}"' in chart
@@ -22,7 +22,7 @@ def test_each_point_has_a_tooltip_and_its_link() -> None:
 def test_what_is_shown_is_text_and_nothing_is_styled_or_scripted() -> None:
     marks = [Mark(0, 1.0, EVIL), Mark(1, 2.0, EVIL)]
     charts = [
-        scatter(EVIL, [Series(EVIL, marks)], [(0.0, EVIL)]),
+        scatter(EVIL, [(0.0, EVIL)], [Series(EVIL, marks)]),
         lines(EVIL, [EVIL, "b"], [Series(EVIL, marks)]),
         stacked_bars(EVIL, [EVIL, "b"], [Series(EVIL, marks)]),
     ]
@@ -33,7 +33,7 @@ def test_what_is_shown_is_text_and_nothing_is_styled_or_scripted() -> None:
 
 def test_a_link_to_elsewhere_is_no_link() -> None:
     marks = [Mark(0, 1.0, "a", "javascript:alert(1)"), Mark(1, 1.0, "b", "https://example.com")]
-    chart = scatter("c", [Series("s", marks)], [])
+    chart = scatter("c", [], [Series("s", marks)])
     assert "javascript" not in chart
     assert "example.com" not in chart
 

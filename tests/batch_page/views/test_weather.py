@@ -11,6 +11,7 @@ from asking import asking, forbidden_in, text_of
 from fastapi import HTTPException
 from months_of_output import write_weather
 from running_airflow import ROOT
+from weather_pipeline import collect_and_preprocess
 
 from batch_page.districts import TILES
 from batch_page.pipelines import weather_districts
@@ -57,6 +58,16 @@ def test_a_district_has_its_last_48_hours(output: Path) -> None:
     assert len(found) == 48
     written = [row for path in (output / "weather" / "Mapo-gu").glob("*.csv") for row in rows(path)]
     assert found == sorted(written, key=lambda row: row["forecast_at"])[-48:]
+
+
+def test_the_next_hours_of_a_district_follow_its_newest(output: Path) -> None:
+    now = datetime.now(UTC)
+    run = {"run_id": "scheduled", "run_after": now.isoformat(), "now": now.isoformat()}
+    collect_and_preprocess(**run)
+    newest = datetime.fromisoformat(rows(output / "weather" / "latest.csv")[0]["forecast_at"])
+    page = text_of(weather.page(asking("/weather", district="Mapo-gu")))
+    for hours in range(1, 5):
+        assert f"{newest + timedelta(hours=hours):%Y-%m-%d %H:%M}" in page
 
 
 def test_hours_that_are_missing_are_listed(output: Path) -> None:
