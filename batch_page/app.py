@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from batch_page.access import asked
 from batch_page.asked import LANGUAGE_COOKIE, LANGUAGES, Asked
+from batch_page.queries import answered_within
 from batch_page.rendering import FOLDER, HEADERS, POLICY
 from batch_page.view import register
 from batch_page.views import configs, models, overview, predictions, weather
@@ -30,12 +31,13 @@ def application() -> FastAPI:
         view.add_routes(router)
     router.add_api_route("/language/{language}", _switch_language, methods=["GET"])
     app.include_router(router)
-    app.middleware("http")(_with_headers)
+    app.middleware("http")(_in_time_with_headers)
     return app
 
 
-async def _with_headers(request: Request, call_next):  # type: ignore[no-untyped-def] # as Starlette has it
-    response = await call_next(request)
+async def _in_time_with_headers(request: Request, call_next):  # type: ignore[no-untyped-def] # as Starlette has it
+    with answered_within():
+        response = await call_next(request)
     response.headers.setdefault("Content-Security-Policy", POLICY)
     for name, value in HEADERS.items():
         if name != "Cache-Control" or not request.url.path.startswith(_static(request)):

@@ -115,6 +115,7 @@ def _options() -> dict[str, Any]:
         "show_legend": False,
         "truncate_label": -1,
         "margin": 6,
+        "margin_right": 48,  # half of the last label
         "no_data_text": "",
         "tooltip_border_radius": 0,
         "pretty_print": False,

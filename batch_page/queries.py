@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from batch_serving.shared.unreachable import UnreachableError
@@ -15,12 +17,31 @@ from batch_serving.shared.unreachable import UnreachableError
 Found = TypeVar("Found")
 
 LIMIT_S = 1.5  # a storage that is away holds a page up for less than two seconds
+LEAST_S = 0.05  # for a query of a request whose time is over: its answer may be there at once
 THREADS = 8
 MOST_REMEMBERED = 512
 
 
 class UnavailableError(Exception):
     """A part of the page cannot be shown for now; the text says why, and what to do."""
+
+
+_DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def answered_within(seconds: float = LIMIT_S) -> Iterator[None]:
+    """Let all queries of a request together wait for so many seconds at most, in place of each on its own."""
+    token = _DEADLINE.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+def _left(limit_s: float) -> float:
+    deadline = _DEADLINE.get()
+    return limit_s if deadline is None else min(limit_s, max(LEAST_S, deadline - time.monotonic()))
 
 
 class Queries:
@@ -48,7 +69,7 @@ class Queries:
         if is_new:  # without the lock: an answer that is there already is forgotten right here
             future.add_done_callback(lambda _: self._forget(name))
         try:
-            found: Found = future.result(self._limit_s)
+            found: Found = future.result(_left(self._limit_s))
         except StillRunning:
             raise UnavailableError(
                 f"the storage has not answered within {self._limit_s:g} s; check BATCH_OUTPUT and the network"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from schemas.documents.documentation import file_in
+
 if TYPE_CHECKING:
     from batch_page.asked import Asked
 
@@ -48,3 +50,18 @@ def import_errors() -> dict[str, str]:
     with create_session(scoped=False) as session:
         rows = session.execute(select(ParseImportError.filename, ParseImportError.stacktrace)).all()
     return {str(name): str(text) for name, text in rows}
+
+
+def loaded_text(dag_id: str) -> str | None:
+    """Return the text of a DAG's file as Airflow runs it, without blanks around; None if it has no such DAG.
+
+    It is in the DAG's documentation, to which the loader adds it.
+    """
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        made = SerializedDagModel.get(dag_id, session=session)
+        data = made.data if made is not None else None
+    found = file_in(str((data or {}).get("dag", {}).get("doc_md") or ""))
+    return None if found is None else found[1]

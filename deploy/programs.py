@@ -50,7 +50,7 @@ PROGRAMS = {
     "chromium": Program(
         "Chromium or Chrome",
         ("chromium|chromium-browser|google-chrome|google-chrome-stable",),
-        ("chromium|chromium-browser", "libatomic1"),
+        ("chromium|chromium-browser", "libatomic1", "fonts-nanum"),  # pages in Korean have pictures, too
         libraries=("libatomic.so.1",),  # of the Node.js in playwright, which drives the browser
     ),
     "npm": Program("Node.js with npm", ("node", "npm"), ("nodejs", "npm")),

@@ -14,6 +14,7 @@ from schemas.airflow_internals import task_at_fault, try_to_store
 from schemas.catalog.signatures import converted_arguments
 from schemas.dag_factory import build_dag, make_values, part_being_built
 from schemas.documents.defaults import merge, merge_files
+from schemas.documents.documentation import documented
 from schemas.documents.files import search_path
 from schemas.documents.graph import graphs_of
 from schemas.documents.reading import Document, DocumentError
@@ -24,7 +25,6 @@ from schemas.problems import KeyPath, Problem
 EMPTY_OPERATOR = "airflow.providers.standard.operators.empty.EmptyOperator"
 CONVERTED_BY_DAG_FACTORY = ("python_callable", "execution_date_fn")
 MOST_FAULTS = 20  # of one DAG; each takes one more build
-FENCE = "```"
 HINT = "correct what Airflow names"
 Fault = tuple[KeyPath, BaseException]
 
@@ -70,7 +70,7 @@ class _Building(NamedTuple):
             _empty(config, task_id)
         dag = build_dag(self.dag_id, config)
         _set_template_options(dag, config)
-        dag.doc_md = _documentation(dag.doc_md or "", self.document)
+        dag.doc_md = documented(dag.doc_md or "", self.document.name, self.document.text)
         if self.store:
             try_to_store(dag)
         return dag
@@ -237,11 +237,3 @@ def _set_template_options(dag: DAG, config: dict[str, Any]) -> None:
         import jinja2
 
         dag.template_undefined = getattr(jinja2, undefined.rpartition(".")[2])
-
-
-def _documentation(own: str, document: Document) -> str:
-    """Return a DAG's own documentation with its file below, as written."""
-    fence = FENCE
-    while fence in document.text:
-        fence += "`"
-    return f"{own}\n\n**{document.name}**\n\n{fence}yaml\n{document.text.strip()}\n{fence}\n"

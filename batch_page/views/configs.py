@@ -17,15 +17,15 @@ from batch_page.graphs import Drawing, drawing_of
 from batch_page.pipelines import Pipeline, config_files, pipelines, shown_name
 from batch_page.queries import Expiring
 from batch_page.rendering import rendered
-from batch_page.runs import import_errors, next_runs
+from batch_page.runs import import_errors, loaded_text, next_runs
 from batch_page.upcoming import next_five
 from batch_page.view import State, Tile, View
 from batch_page.yaml_text import lines_of
 from batch_serving.shared.root import PROJECT_ROOT
-from schemas.cache import pass_file
 
 MOST_BYTES = 1_000_000
 GIT_S = 5
+Changes = list[tuple[str, str]]  # the lines of a diff, each with its kind
 
 
 @dataclass(frozen=True)
@@ -124,18 +124,17 @@ def _about(asking: Asked, name: str, checked: Checked | None) -> dict[str, Any]:
         "lines": lines_of(text, problems),
         "problems": problems,
         "refusal": import_errors().get(name, ""),
-        "is_loaded": _is_loaded(name),
+        "running": _running(own, text),
         "dags": [(one.dag_id, runs.get(one.dag_id), _graph(one), next_five(one, asking.now)) for one in own],
         "changes": _changes_since_head(name, text),
     }
 
 
-def _is_loaded(name: str) -> bool:
-    """Whether Airflow has begun to load all files since this one changed."""
-    try:
-        return pass_file().stat().st_mtime >= (PROJECT_ROOT / name).stat().st_mtime
-    except OSError:
-        return False
+def _running(dags: list[Pipeline], text: str) -> Changes | None:
+    """Return how a file differs from what Airflow runs of its DAGs; None if Airflow has none of them."""
+    loaded = [found for one in dags if (found := loaded_text(one.dag_id)) is not None]
+    differences = [_difference(found, text.strip()) for found in loaded]
+    return next(filter(None, differences), []) if loaded else None
 
 
 def _text(name: str) -> str:
@@ -155,7 +154,7 @@ def _graph(one: Pipeline) -> Drawing | None:
     return None if found is None else drawing_of(found.upstream)
 
 
-def _changes_since_head(name: str, text: str) -> list[tuple[str, str]] | None:
+def _changes_since_head(name: str, text: str) -> Changes | None:
     """Return the lines of a diff against git's HEAD, each with its kind; None if git lacks the file."""
     try:
         ended = subprocess.run(
@@ -169,9 +168,12 @@ def _changes_since_head(name: str, text: str) -> list[tuple[str, str]] | None:
         return None
     if ended.returncode:
         return None
-    before = ended.stdout.decode("utf-8", "replace").splitlines()
+    return _difference(ended.stdout.decode("utf-8", "replace"), text)
+
+
+def _difference(before: str, after: str) -> Changes:
     kinds = {"+": "added", "-": "removed", "@": "place"}
-    diff = list(difflib.unified_diff(before, text.splitlines(), lineterm="", n=2))[2:]
+    diff = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2))[2:]
     return [(kinds.get(line[:1], "same"), line) for line in diff]
 
 

@@ -73,11 +73,10 @@ def state_of(name: str) -> ModelState:
 
 def _state(name: str) -> ModelState:
     store = ModelStore(name)
-    verdicts = REMEMBERED.get(
-        ("history", str(store.root)), identity_of(store.root / "history.jsonl"), store.history
-    )[-MOST_VERSIONS:]
+    seen = identity_of(store.root / "history.jsonl")
+    verdicts = REMEMBERED.get(("history", str(store.root)), seen, lambda: store.history(MOST_VERSIONS))
     judged = [str(entry["version"]) for entry in verdicts]
-    since = min(judged[-MOST_VERSIONS:]) if len(judged) >= MOST_VERSIONS else ""
+    since = min(judged) if len(judged) >= MOST_VERSIONS else ""
     return ModelState(name, store.usable_pointer(), verdicts, store.versions(since)[-MOST_VERSIONS:])
 
 

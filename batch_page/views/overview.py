@@ -17,7 +17,14 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
     """Return the page."""
     tiles = tiles_of_all(asking)
     state, sentence = summary(asking, tiles)
-    values = {"tiles": tiles, "state": state, "sentence": sentence, "runs": next_runs(asking)}
+    runs = next_runs(asking)
+    values = {
+        "tiles": tiles,
+        "state": state,
+        "sentence": sentence,
+        "runs": [run for run in runs if not run.is_paused],
+        "paused": [run for run in runs if run.is_paused],
+    }
     return rendered("overview.html", asking, current=VIEW, **values)
 
 

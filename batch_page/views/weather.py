@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException
+from markupsafe import Markup
 
 from batch_page.access import asked
 from batch_page.asked import ZONE, Asked
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 SAMPLE = "sample"  # the source of made-up rows
 STALE_AFTER = timedelta(hours=3)
-BEFORE, AFTER = timedelta(hours=48), timedelta(hours=12)
+AN_HOUR = timedelta(hours=1)
+BEFORE, AFTER = 48 * AN_HOUR, 12 * AN_HOUR
 STEPS = 7  # colours of the map
 MEASURES = {
     # The value in the address: its column, its name, its unit.
@@ -135,7 +137,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
             "lines": 1 + max((one.row for one in squares), default=0),
         }
         if values["chosen"]:
-            values |= _about(asking, values["chosen"])
+            values |= _about(asking, values["chosen"], measure)
     except UnavailableError as error:
         values["problem"] = str(error)
     return rendered("weather.html", asking, **values)
@@ -199,40 +201,36 @@ def _expected() -> list[str]:
     return list(found)
 
 
-def _about(asking: Asked, newest: Row) -> dict[str, Any]:
+def _about(asking: Asked, newest: Row, measure: str) -> dict[str, Any]:
     district = newest["district_en"]
-    rows = QUERIES.answer(("hours", district), lambda: hours_of(district, asking.now))
+    known = QUERIES.answer(("hours", district), lambda: hours_of(district, asking.now))
     ahead = QUERIES.answer(("ahead", district), lambda: hours_after(newest))
-    rows += [row for row in ahead if row["forecast_at"] not in {known["forecast_at"] for known in rows}]
-    by_hour = {_moment(row["forecast_at"]).astimezone(ZONE): row for row in rows}
+    rows = {row["forecast_at"]: row for row in [*ahead, *known]}
+    by_hour = {_moment(text).astimezone(ZONE): rows[text] for text in sorted(rows)}
     now = asking.now.astimezone(ZONE).replace(minute=0, second=0, microsecond=0)
-    last = max([*by_hour, now])
-    hours = [
-        now - BEFORE + timedelta(hours=step)
-        for step in range(int((last - now + BEFORE).total_seconds() // 3600) + 1)
-    ]
-    names = [f"{hour:%d. %H}" for hour in hours]
-    series = []
-    for column, title, unit in MEASURES.values():
-        marks = []
-        for place, hour in enumerate(hours):
-            row = by_hour.get(hour)
-            value = _number(row.get(column)) if row else None
-            tooltip = f"{hour:%m-%d %H:%M}: {asking.text(title)} {value} {unit}"
-            if row and row.get("source") == SAMPLE:
-                tooltip += f", {asking.text('made up')}"
-            marks.append(Mark(place, value, tooltip))
-        series.append(Series(f"{asking.text(title)} ({unit})", marks))
-    gaps = (
-        [hour for hour in hours if hour not in by_hour and min(by_hour) < hour < max(by_hour)]
-        if by_hour
-        else []
-    )
+    count = int((max([*by_hour, now]) - now + BEFORE) / AN_HOUR)
+    hours = [now - BEFORE + step * AN_HOUR for step in range(count + 1)]
     return {
-        "hours": list(reversed(rows)),
-        "gaps": gaps,
-        "chart": lines(asking.text("The last and next hours"), names, series) if rows else None,
+        "hours": list(reversed(by_hour.values())),
+        "gaps": [hour for hour in hours if by_hour and hour not in by_hour and hour > min(by_hour)],
+        "chart": _hour_chart(asking, measure, [(hour, by_hour.get(hour)) for hour in hours])
+        if rows
+        else None,
     }
+
+
+def _hour_chart(asking: Asked, measure: str, hours: list[tuple[datetime, Row | None]]) -> Markup:
+    column, title, unit = MEASURES[measure]
+    marks = []
+    for place, (hour, row) in enumerate(hours):
+        value = _number(row.get(column)) if row else None
+        tooltip = f"{hour:%m-%d %H:%M}: {asking.text(title)} {value} {unit}"
+        if row and row.get("source") == SAMPLE:
+            tooltip += f", {asking.text('made up')}"
+        marks.append(Mark(place, value, tooltip))
+    names = [f"{hour:%d. %H}" for hour, _ in hours]
+    series = Series(f"{asking.text(title)} ({unit})", marks)
+    return lines(asking.text("The last and next hours"), names, [series])
 
 
 def tiles(asking: Asked) -> list[Tile]:

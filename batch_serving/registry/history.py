@@ -33,10 +33,10 @@ class ModelHistory:
         """Open the history at ``path``; nothing is created until something is added."""
         self.path = path
 
-    def verdicts(self) -> list[Entry]:
-        """Return all verdicts, oldest first; a corrupt line is left out, with a warning."""
+    def verdicts(self, last: int = 0) -> list[Entry]:
+        """Return the verdicts of all lines, or of the ``last`` ones, oldest first, without corrupt lines."""
         data, _ = read_with_tag(self.path)
-        return [entry for _, entry in self._lines(data) if entry is not None]
+        return [entry for _, entry in self._lines(data, last) if entry is not None]
 
     def champions(self) -> list[str]:
         """Return all versions that were made champion, the latest first."""
@@ -73,10 +73,14 @@ class ModelHistory:
             f"{relative_to_project(self.path)} is written by too many tasks at the same time; try again"
         )
 
-    def _lines(self, data: bytes | None) -> list[tuple[bytes, Entry | None]]:
-        """Return each line unchanged, and its entry; None where the line is corrupt."""
+    def _lines(self, data: bytes | None, last: int = 0) -> list[tuple[bytes, Entry | None]]:
+        """Return each line, or each of the ``last`` ones, unchanged, with its entry: None, and a warning, for
+        one that is corrupt.
+        """
         found: list[tuple[bytes, Entry | None]] = []
-        for number, line in enumerate((data or b"").splitlines(), start=1):
+        lines = (data or b"").splitlines()
+        first = max(0, len(lines) - last) if last else 0
+        for number, line in enumerate(lines[first:], start=first + 1):
             try:
                 entry = json.loads(line)
                 if not all(isinstance(entry[name], str) for name in ("run_id", "version", "verdict")):

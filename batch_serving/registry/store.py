@@ -20,7 +20,8 @@ from typing import Any
 
 from batch_serving.registry.history import Entry, ModelHistory, now
 from batch_serving.registry.pointer import REPAIR, CorruptPointerError, Pointer, pointer_bytes, read_pointer
-from batch_serving.registry.versions import ModelStoreError, ModelVersions
+from batch_serving.registry.saving import BEING_PRUNED, LOCK_TIMEOUT_S, SavedVersions
+from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import (
     ChangedError,
@@ -37,8 +38,6 @@ from batch_serving.shared.reading import exists
 
 log = logging.getLogger(__name__)
 
-BEING_PRUNED = "being-pruned"
-LOCK_TIMEOUT_S = 60
 UNPROTECTED = "it is not known which versions to protect; promote a version first"
 
 
@@ -51,7 +50,7 @@ class Loaded:
     problem: str = ""
 
 
-class ModelStore(ModelVersions):
+class ModelStore(SavedVersions):
     """The versions, the champion and the history of one model name."""
 
     def __init__(self, name: str) -> None:
@@ -255,9 +254,9 @@ class ModelStore(ModelVersions):
 
     # --- the history ---
 
-    def history(self) -> list[Entry]:
-        """Return all verdicts, oldest first."""
-        return self._history.verdicts()
+    def history(self, last: int = 0) -> list[Entry]:
+        """Return all verdicts, or those of the ``last`` lines, oldest first."""
+        return self._history.verdicts(last)
 
     def record(self, verdict: str, version: str, *, run_id: str, reason: str, **details: Any) -> None:
         """Write a verdict that moves no pointer into the history, for example ``kept``."""

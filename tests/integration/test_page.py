@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from api_servers import api_server, silent_server
 from axe_playwright_python.sync_playwright import Axe
-from browser import logged_in, screenshot
+from browser import logged_in, screenshot, speaking
+from buckets import SIGN_IN
 from conftest import Trained
+from months_of_output import Amounts, write_all
 from playwright.sync_api import FrameLocator, Page, expect
-from running_airflow import Running, wait_until
+from running_airflow import ROOT, Running, copied, wait_until
 from users import Users
+
+from batch_page.korean import KOREAN
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 
+TITLES = {name: name.capitalize() for name in ("overview", "models", "predictions", "weather", "configs")}
+KOREAN_TITLES = {name: KOREAN[title] for name, title in TITLES.items()}
 VIEWS = ("", "models", "predictions", "weather", "configs", "dags/predict")
 
 
@@ -151,6 +162,13 @@ def test_promote_this_fills_in_the_version(filled: Running, page: Page, seen: Se
     expect(page.get_by_role("dialog").locator(f'[value="{version}"]')).to_be_visible()
 
 
+def test_a_dry_run_is_ticked_in_the_form(filled: Running, page: Page, seen: Seen) -> None:
+    frame = opened(page, filled)
+    frame.get_by_role("link", name="Models").click()
+    frame.get_by_role("link", name="Dry run").first.click()
+    expect(page.get_by_role("dialog").get_by_role("checkbox", name="Dry run")).to_be_checked()
+
+
 def test_the_tab_of_a_dag_has_its_yaml(filled: Running, page: Page, seen: Seen) -> None:
     page.goto(f"{filled.instance.address}/dags/promote_model")
     page.get_by_role("link", name="Batch Serving").last.click()
@@ -186,11 +204,116 @@ def test_each_view_is_accessible_and_has_its_picture(
             found = Axe().run(page).response["violations"]
             assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == [], name
             if theme == "light":
-                page.set_viewport_size({"width": 1400, "height": 900})
-                screenshot(page, f"page_{name.partition('/')[0] or 'overview'}")
+                take_pictures(page, filled, name)
     finally:
         page.evaluate("localStorage.setItem('theme', 'light')")
         page.set_viewport_size(wide or {"width": 1360, "height": 720})
+
+
+def test_a_broken_yaml_is_shown_at_its_line(filled: Running, page: Page, seen: Seen) -> None:
+    path = filled.project / "dag_configs" / "predict.yaml"
+    whole = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(whole.replace("\n  schedule:", "\n  schedul:", 1), encoding="utf-8")
+        wait_until(lambda: filled.import_errors(), "the import error")
+        frame = opened(page, filled)
+        expect(frame.locator(".banner.wrong")).to_contain_text("dag_configs/predict.yaml has errors")
+        frame.get_by_role("link", name="Configs").first.click()
+        expect(frame.get_by_role("heading", name="dag_configs/predict.yaml")).to_be_visible()
+        problem = frame.locator(".problem", has_text="unknown key 'schedul'")
+        expect(problem).to_contain_text("did you mean 'schedule'?")
+        difference = frame.get_by_label("What is on disk, against what Airflow runs")
+        expect(difference).to_contain_text("-  schedule:")
+        expect(difference).to_contain_text("+  schedul:")
+        frame.get_by_role("link", name="Models").first.click()  # the rest is there
+        expect(frame.get_by_role("heading", name="Models: digits")).to_be_visible()
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    wait_until(lambda: not filled.import_errors(), "the end of the import error")
+
+
+def test_a_corrupt_champion_is_said_and_its_repair(filled: Running, page: Page, seen: Seen) -> None:
+    path = filled.output / "models" / "digits" / "champion.json"
+    version, whole = champion_of(filled)["version"], path.read_bytes()
+    try:
+        path.write_bytes(whole[:40])
+        frame = opened(page, filled)
+        expect(frame.locator(".banner.wrong")).to_contain_text("The pointer of digits is missing or corrupt")
+        expect(frame.get_by_role("link", name="Champion of digits")).to_contain_text(version)
+        frame.get_by_role("link", name="Models").first.click()
+        expect(frame.get_by_role("heading", name="Models: digits")).to_be_visible()
+    finally:
+        path.write_bytes(whole)
+
+
+def take_pictures(page: Page, running: Running, name: str) -> None:
+    """Save the picture of a view in both languages, wide and narrow."""
+    for language in ("ko", "en"):
+        address = f"{running.instance.address}/batch-serving"
+        page.goto(f"{address}/language/{language}?here=/batch-serving/{name}")
+        for width in (1400, 800):
+            page.set_viewport_size({"width": width, "height": 900})
+            screenshot(page, f"{name.partition('/')[0] or 'overview'}_{language}_{width}", is_published=False)
+
+
+@pytest.fixture(scope="module")
+def months(filled: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an API server whose output is that of weeks of work with the project's own pipelines."""
+    project = copied(
+        tmp_path_factory.mktemp("months"), "dag_configs", "batch_serving", "callables", "schemas", "data"
+    )
+    settings = {"BATCH_OUTPUT": str(project / "output")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BATCH_OUTPUT", settings["BATCH_OUTPUT"])
+        write_all(project / "output", Amounts(versions=90, days=14, weather_days=3), datetime.now(UTC))
+    settings["PYTHONPATH"] = f"{ROOT / 'deploy' / 'settings'}{os.pathsep}{project}"
+    with api_server(filled, project, settings) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("locale", "titles"), [("en-US", TITLES), ("ko-KR", KOREAN_TITLES)])
+def test_weeks_of_work_in_both_languages(
+    filled: Running, months: str, page: Page, seen: Seen, locale: str, titles: dict[str, str]
+) -> None:
+    with speaking(page, locale, (1400, 640)) as window:
+        window.goto(f"{months}/dags")
+        window.get_by_role("link", name="Batch Serving").click()
+        frame = window.frame_locator('iframe[title="Batch Serving"]')
+        for name, title in titles.items():
+            frame.get_by_role("navigation").get_by_role("link", name=title, exact=True).click()
+            expect(frame.get_by_role("heading", level=1)).to_contain_text(title)
+            expect(frame.locator("html")).to_have_attribute("lang", locale[:2])
+            window.wait_for_timeout(300)  # the colours of the tabs change slowly
+            shown = locale == "en-US" or name in ("overview", "models")  # docs/page.md is in English
+            screenshot(window, f"page_{name}_{locale[:2]}", is_published=shown)
+
+
+def test_without_output_it_says_what_to_do_first(
+    filled: Running, page: Page, seen: Seen, tmp_path: Path
+) -> None:
+    with api_server(filled, tmp_path, {"BATCH_OUTPUT": str(tmp_path / "output")}) as address:
+        page.goto(f"{address}/batch-serving/")
+        expect(page.locator(".banner.empty")).to_contain_text("There is no model yet: trigger train_model.")
+        for name in ("models", "predictions", "weather"):
+            page.goto(f"{address}/batch-serving/{name}")
+            expect(page.locator(".banner.empty")).to_be_visible()
+        assert [one["id"] for one in Axe().run(page).response["violations"]] == []
+
+
+def test_a_storage_that_is_silent_is_said_within_two_seconds(
+    filled: Running, page: Page, seen: Seen, tmp_path: Path
+) -> None:
+    with silent_server() as url:
+        sign_in = {**SIGN_IN, "AWS_ENDPOINT_URL": url, "BATCH_OUTPUT": "s3://bucket/output"}
+        with api_server(filled, tmp_path, sign_in) as address:
+            page.goto(f"{address}/batch-serving/configs")  # the page itself is loaded with the first request
+            expect(page.get_by_text("callables.").first).to_be_visible()
+            start = time.monotonic()
+            page.goto(f"{address}/batch-serving/")
+            expect(page.locator(".banner.wrong")).to_contain_text("the storage has not answered")
+            assert time.monotonic() - start < 2.5  # with the browser's part of it
+            expect(page.locator(".tile", has_text="Configs")).to_contain_text("0 with problems")
+            expect(page.get_by_role("table").get_by_role("link", name="collect_weather")).to_be_visible()
 
 
 def test_without_a_login_each_address_is_refused(filled: Running) -> None:

@@ -28,6 +28,21 @@ QUIET = (
 
 
 @contextmanager
+def speaking(page: Page, locale: str, viewport: tuple[int, int]) -> Iterator[Page]:
+    """Another window of the same browser, logged in as that page is, whose user has this language."""
+    assert page.context.browser is not None
+    context = page.context.browser.new_context(
+        locale=locale,
+        viewport={"width": viewport[0], "height": viewport[1]},
+        storage_state=page.context.storage_state(),
+        timezone_id="Asia/Seoul",
+    )
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context.new_page()
+    context.close()
+
+
+@contextmanager
 def logged_in(instance: Instance) -> Iterator[Page]:
     """A browser that has logged in through the form."""
     browser_path = programs.find(programs.PROGRAMS["chromium"].commands[0])
@@ -45,9 +60,10 @@ def logged_in(instance: Instance) -> Iterator[Page]:
         browser.close()
 
 
-def screenshot(page: Page, name: str) -> Path:
-    """Save what the browser shows and return the file."""
-    folder = ROOT / ("deploy/images" if os.environ.get("UPDATE_SCREENSHOT") else "output/screenshots")
+def screenshot(page: Page, name: str, *, is_published: bool = True) -> Path:
+    """Save what the browser shows and return the file; one that no page has is only for looking at."""
+    updates = is_published and os.environ.get("UPDATE_SCREENSHOT")
+    folder = ROOT / ("deploy/images" if updates else "output/screenshots")
     path = folder / f"{name}.png"
     page.screenshot(path=path)
     return path

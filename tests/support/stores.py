@@ -11,10 +11,10 @@ from batch_serving.registry.store import ModelStore
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def save(store: ModelStore, value: object, run_id: str = "r", hour: int = 0) -> str:
+def save(store: ModelStore, value: object, run_id: str = "r", hour: int = 0, second: int = 0) -> str:
     """Save any value as a version."""
     metadata = {"run_id": run_id, "inputs": "i", "metrics": {"accuracy": 0.9}}
-    return store.save(value, metadata, MOMENT.replace(hour=hour))
+    return store.save(value, metadata, MOMENT.replace(hour=hour, second=second))
 
 
 def two_champions(store: ModelStore) -> tuple[str, str]:

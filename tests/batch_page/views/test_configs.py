@@ -16,19 +16,25 @@ from running_airflow import ROOT, copied, wait_until
 from batch_page import checking, pipelines
 from batch_page.view import State
 from batch_page.views import configs
-from schemas.cache import note_pass
 
 HTML = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def loaded() -> dict[str, str]:
+    """The text of the file of each DAG that Airflow runs: none, until a test adds one."""
+    return {}
+
+
+@pytest.fixture
+def project(tmp_path: Path, loaded: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project, whose files the page shows."""
     found = copied(tmp_path / "project", "dag_configs", "callables", "batch_serving", "schemas", "data")
     for module in (pipelines, checking, configs):
         monkeypatch.setattr(module, "PROJECT_ROOT", found)
     monkeypatch.setenv("PYTHONPATH", str(found))
     monkeypatch.setattr(configs, "import_errors", dict)  # no Airflow runs here
+    monkeypatch.setattr(configs, "loaded_text", loaded.get)
     monkeypatch.setattr(configs, "next_runs", lambda *_: [])
     monkeypatch.setattr(configs, "_known_dags", lambda: {one.dag_id for one in pipelines.pipelines()})
     return found
@@ -89,13 +95,19 @@ def test_changes_since_gits_head_are_shown(project: Path) -> None:
     assert '<span class="added">+' in page
 
 
-def test_whether_airflow_has_loaded_the_file_is_said(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    assert "Airflow has not loaded this file since it changed." in text_of(checked_page())
-    note_pass()
-    assert "Airflow runs what is on disk." in text_of(checked_page())
+def test_how_the_file_differs_from_what_airflow_runs(project: Path, loaded: dict[str, str]) -> None:
+    file = project / "dag_configs" / "predict.yaml"
+    assert "Airflow has not loaded this file." in text_of(checked_page(file="dag_configs/predict.yaml"))
+    loaded["predict"] = text = file.read_text(encoding="utf-8").strip()
+    page = checked_page(file="dag_configs/predict.yaml")
+    assert "Airflow runs what is on disk." in text_of(page)
+    assert "against what Airflow runs" not in text_of(page)
+    loaded["predict"] = text.replace("*/5 * * * *", "*/7 * * * *")
+    page = checked_page(file="dag_configs/predict.yaml")
+    assert "Airflow has not loaded this file since it changed." in text_of(page)
+    shown = text_of(page).partition("What is on disk, against what Airflow runs")[2]
+    assert '- schedule: "*/7 * * * *"' in shown.replace("-  ", "- ")
+    assert '+ schedule: "*/5 * * * *"' in shown.replace("+  ", "+ ")
 
 
 def test_what_a_yaml_has_is_text(project: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from stores import save, together, two_champions
 from upath import UPath
 
-from batch_serving.registry import versions
+from batch_serving.registry import saving
+from batch_serving.registry.saving import PRUNED, STAGING
 from batch_serving.registry.store import BEING_PRUNED, ModelStore
-from batch_serving.registry.versions import PRUNED, STAGING, ModelStoreError
+from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.files import delete
 
 # fsspec's memory store cannot compare and write in one step.
@@ -56,7 +57,7 @@ def test_a_prune_that_was_killed_leaves_a_line_for_each_version_it_removed(
             raise KeyboardInterrupt
         delete(path)
 
-    monkeypatch.setattr(versions, "delete", killed_at_the_second)
+    monkeypatch.setattr(saving, "delete", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         store.prune(1, run_id="c")
     monkeypatch.undo()
@@ -75,7 +76,7 @@ def test_what_a_killed_prune_left_is_not_in_the_way_of_a_version_of_the_same_nam
     def killed(path: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(versions, "delete", killed)
+    monkeypatch.setattr(saving, "delete", killed)
     with pytest.raises(KeyboardInterrupt):
         store.prune(1, run_id="c")
     monkeypatch.undo()

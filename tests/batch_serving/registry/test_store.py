@@ -18,7 +18,7 @@ from batch_serving.shared.files import sha256
 def test_a_broken_champion_falls_back_to_the_one_before(
     store: ModelStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, second = save(store, "first", hour=1), save(store, "second", hour=2)
+    first, second = save(store, "first", "a", hour=1), save(store, "second", "b", hour=2)
     store.promote(first, expect=None, run_id="a", reason="")
     store.promote(second, expect=first, run_id="b", reason="")
     assert store.load_champion() == Loaded(second, "second")
@@ -48,7 +48,7 @@ def test_a_champion_that_the_installed_libraries_cannot_load_falls_back_too(stor
 
 
 def test_the_pointer_moves_only_from_where_it_was_seen(store: ModelStore) -> None:
-    first, second = save(store, 1, hour=1), save(store, 2, hour=2)
+    first, second = save(store, 1, "a", hour=1), save(store, 2, "b", hour=2)
     store.promote(first, expect=None, run_id="a", reason="")
     with pytest.raises(ModelStoreError, match="clear `compare`"):
         store.promote(second, expect=None, run_id="b", reason="")

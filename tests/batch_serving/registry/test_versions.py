@@ -10,6 +10,8 @@ from stores import MOMENT, save, together
 
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
+from batch_serving.shared.files import seal, write_atomic
+from batch_serving.shared.reading import entries
 
 
 def test_a_saved_model_is_found_and_loaded(store: ModelStore) -> None:
@@ -22,7 +24,7 @@ def test_a_saved_model_is_found_and_loaded(store: ModelStore) -> None:
 
 
 def test_versions_are_in_the_order_of_time(store: ModelStore) -> None:
-    late, early = save(store, 1, hour=5), save(store, 2, hour=3)
+    late, early = save(store, 1, "a", hour=5), save(store, 2, "b", hour=3)
     assert store.versions() == [early, late]
 
 
@@ -92,9 +94,64 @@ def test_runs_that_make_the_same_model_in_one_second_keep_a_version_each(store: 
     assert {store.metadata(version)["run_id"]: version for version in store.versions()} == made
 
 
-def test_two_tasks_of_one_run_id_keep_both_their_models(store: ModelStore) -> None:
-    together([lambda number=number: save(store, number, "same run") for number in range(4)])
-    assert sorted(store.load(version) for version in store.versions()) == [0, 1, 2, 3]
-    # Also if they are the same model.
-    again = save(store, 0, "another run")
-    assert store.metadata(again)["run_id"] == "another run"
+@in_one_step
+def test_tries_of_one_run_that_overlap_make_one_version(store: ModelStore) -> None:
+    found: list[str] = []
+    tries = [
+        lambda number=number: found.append(save(ModelStore("digits"), number, "same run", second=number % 3))
+        for number in range(6)
+    ]
+    together(tries)
+    assert store.versions() == [found[0]]
+    assert set(found) == set(store.versions())
+    assert store.load(found[0]) in range(6)
+    assert [entry.name for entry in entries(store.root / "versions")] == store.versions()
+    other = save(store, 0, "another run")
+    assert store.metadata(other)["run_id"] == "another run"
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_a_version_that_was_begun_is_finished_by_the_next_try(store: ModelStore) -> None:
+    version = save(store, "first", "r")
+    (store.folder(version) / "metadata.json").unlink()  # as if the task had been killed before this
+    assert store.versions() == []
+    assert store.find("r", MOMENT, "i") == version
+    assert store.versions() == [version]
+    assert store.load(version) == "first"
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+@pytest.mark.parametrize("damage", ["model gone", "record corrupt"])
+def test_a_version_that_cannot_be_finished_is_made_again(store: ModelStore, damage: str) -> None:
+    version = save(store, "first", "r")
+    (store.folder(version) / "metadata.json").unlink()
+    if damage == "model gone":
+        (store.folder(version) / "model.joblib").unlink()
+    else:
+        (begun,) = entries(store.root / "runs")
+        begun.path.write_bytes(b"{")
+    assert store.find("r", MOMENT, "i") is None
+    again = save(store, "again", "r", second=9)
+    assert store.versions() == [again]
+    assert store.load(again) == "again"
+
+
+@in_one_step
+def test_a_run_whose_version_was_pruned_makes_a_new_one(store: ModelStore) -> None:
+    first = save(store, 1, "a", hour=1)
+    save(store, 2, "b", hour=2)
+    assert store.prune(1, run_id="b") == [first]
+    assert store.find("a", MOMENT, "i") is None
+    again = save(store, 3, "a", hour=3)
+    assert store.load(again) == 3
+    assert store.versions()[-1] == again
+
+
+@pytest.mark.parametrize("place", ["disk"], indirect=True)
+def test_a_version_of_an_earlier_release_is_found(store: ModelStore) -> None:
+    version = save(store, 1, "r")
+    renamed = f"{version[:-8]}0123abcd"  # then the hash was that of the model
+    record = {**store.metadata(version), "version": renamed}
+    Path(str(store.folder(version))).rename(str(store.folder(renamed)))
+    write_atomic(store.folder(renamed) / "metadata.json", seal(record))
+    assert store.find("r", MOMENT, "i") == renamed
