@@ -10,10 +10,10 @@ CHOICE = $(if $(findstring command,$(origin EXAMPLES)),--examples '$(EXAMPLES)')
 # An option of a command, if it was given to make itself; a shell may have a NAME of its own.
 OPTION = $(if $(findstring command,$(origin $(1))),--$(2)="$$$(1)")
 .DEFAULT_GOAL := help
-.PHONY: help setup up down run user serve demo check test lint graph bench
+.PHONY: help setup up down cluster cluster-down run user serve demo check test lint graph bench
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the packages of uv.lock into .venv (the other commands call it); EXTRAS="sql http" adds providers
 	@command -v "$(PYTHON)" >/dev/null || { echo "setup: no Python 3.11 or newer was found" >&2; \
@@ -26,6 +26,13 @@ up: setup ## start Airflow on 127.0.0.1 in the background; prints the address an
 
 down: setup ## stop what `make up` started
 	@$(RUN) deploy/local.py down
+
+cluster: SETUP += --with cluster
+cluster: setup ## start Airflow with PostgreSQL, Redis, object storage and two Celery workers on 127.0.0.1 (docs/production.md)
+	@$(RUN) deploy/cluster.py up
+
+cluster-down: setup ## stop what `make cluster` started
+	@$(RUN) deploy/cluster.py down
 
 user: setup ## list who can log in; NAME=kim ROLE=viewer adds a user, NAME=kim DELETE=1 removes one
 	@$(RUN) deploy/users.py $(call OPTION,NAME,name) $(call OPTION,ROLE,role) $(call OPTION,DELETE,delete)

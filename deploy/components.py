@@ -1,21 +1,27 @@
 """Runs the components of an Airflow, and starts again each that ends. ``make up`` runs it in the background.
 
 It is the first process of an instance, and imports nothing of Airflow. What a component prints goes to the
-output, each line with its name. SIGINT and SIGTERM end all of them in order.
+output, each line with its name. SIGINT and SIGTERM end all of them in order: those
+that others come after are the last.
+``--parts FILE`` runs what that JSON file lists, as `make cluster` does (deploy/cluster.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import psutil
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
     name: ("airflow", name) for name in ("scheduler", "dag-processor", "api-server", "triggerer")
@@ -28,35 +34,59 @@ LOOK_S = 0.2
 
 @dataclass
 class Component:
-    """A process that is to run all the time."""
+    """A process that is to run all the time, or once to its end, before those that come ``after`` it.
+
+    ``address``: what an earlier start has left, and still listens there, is ended first. ``user``: who it is
+    run as.
+    """
 
     name: str
     command: tuple[str, ...]
+    environment: Mapping[str, str] | None = None  # this process's own, unless given
+    folder: str | None = None
+    user: str | None = None
+    address: str | None = None  # such as 127.0.0.1:8793
+    once: bool = False
+    after: str = ""
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     ends: int = field(default=0)  # since it last ran for long
+    is_done: bool = False
 
     def look(self) -> None:
         """Start it if it is time to, and note if it has ended."""
         now = time.monotonic()
         if self.process is None:
-            if now >= self.start_at:
+            if now >= self.start_at and not self.is_done:
                 self._start()
             return
         code = self.process.poll()
         if code is None:
             return
+        self.process = None
+        if self.once and code == 0:
+            self.is_done = True
+            return
         self.ends = 1 if now - self.started_at >= STEADY_S else self.ends + 1
         wait = WAITS_S[min(self.ends, len(WAITS_S)) - 1]
-        self.process, self.start_at = None, now + wait
+        self.start_at = now + wait
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         say(f"{self.name} has ended ({how}); it is started again in {wait:g} s")
 
     def _start(self) -> None:
         self.started_at = time.monotonic()
+        if self.address is not None:
+            end_listeners(self.address)
+        as_user: dict[str, Any] = {"user": self.user, "extra_groups": []} if self.user else {}
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self.command,
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **as_user,
         )
         threading.Thread(target=self._print, args=(self.process.stdout,), daemon=True).start()
 
@@ -82,18 +112,35 @@ def say(text: str, name: str = "components") -> None:
         print(f"{name:<13} | {text}", flush=True)
 
 
-def run(commands: Mapping[str, tuple[str, ...]], is_over: threading.Event) -> None:
-    """Keep these running until ``is_over`` is set, then end them."""
-    components = [Component(name, command) for name, command in commands.items()]
+def end_listeners(address: str) -> None:
+    """End the processes of this session that listen there: a killed component's children live on."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+            is_ours = os.getsid(process.pid) == os.getsid(0) and process.pid != os.getpid()
+            if not is_ours:
+                continue
+            listening = [one.laddr for one in process.net_connections("tcp") if one.status == "LISTEN"]
+            if address in [f"{one.ip}:{one.port}" for one in listening]:
+                say(f"ending process {process.pid}, which still listens on {address}")
+                process.kill()
+                process.wait(5)
+
+
+def run(components: Sequence[Component], is_over: threading.Event) -> None:
+    """Keep these running until ``is_over`` is set, then end them, those that others come after at last."""
+    by_name = {component.name: component for component in components}
     while not is_over.wait(LOOK_S):
         for component in components:
-            component.look()
+            if not component.after or by_name[component.after].is_done:
+                component.look()
     say("ending")
-    for component in components:
-        component.end()
-    for _ in _until(time.monotonic() + END_S):
-        if all(component.has_ended() for component in components):
-            break
+    for later in (True, False):
+        ending = [component for component in components if bool(component.after) is later]
+        for component in ending:
+            component.end()
+        for _ in _until(time.monotonic() + END_S):
+            if all(component.has_ended() for component in ending):
+                break
     say("ended")
 
 
@@ -103,15 +150,22 @@ def _until(deadline: float) -> Iterator[None]:
         time.sleep(LOOK_S)
 
 
+def _listed(file: Path) -> list[Component]:
+    return [Component(**{**one, "command": tuple(one["command"])}) for one in json.loads(file.read_bytes())]
+
+
 def main(arguments: list[str]) -> int:
     """Run Airflow's components and, beside them, the watcher of the DAG file that is the only argument."""
-    commands = dict(COMPONENTS)
-    if arguments:
-        commands["watch"] = (sys.executable, str(Path(__file__).with_name("watch.py")), *arguments)
+    if arguments[:1] == ["--parts"]:
+        components = _listed(Path(arguments[1]))
+    else:
+        components = [Component(name, command) for name, command in COMPONENTS.items()]
+        watch = (sys.executable, str(Path(__file__).with_name("watch.py")), *arguments)
+        components += [Component("watch", watch)] if arguments else []
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    run(commands, is_over)
+    run(components, is_over)
     return 0
 
 

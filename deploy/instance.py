@@ -152,12 +152,7 @@ class Instance:
             if self.processes():
                 raise LocalError(f"Airflow is already running ({self.home}); `make down` stops it")
             self._check_ports()
-            self.say("preparing the database")
-            migration = self.airflow("db", "migrate")
-            if migration.returncode:
-                raise LocalError(f"the database could not be prepared:\n{_tail(migration.stderr)}")
-            if self._sqlite_file:
-                let_readers_and_a_writer_work_together(self._sqlite_file)
+            self._prepare()
             self._users.make_passwords()
             self.say(f"starting Airflow; its output goes to {relative(self.log_file)}")
             self._spawn()
@@ -166,6 +161,22 @@ class Instance:
         except BaseException:  # Ctrl-C, too: do not leave a half-started Airflow behind
             self.stop()
             raise
+
+    def _prepare(self) -> None:
+        """Make what must be there before the components start."""
+        self.say("preparing the database")
+        migration = self.airflow("db", "migrate")
+        if migration.returncode:
+            raise LocalError(f"the database could not be prepared:\n{_tail(migration.stderr)}")
+        if self._sqlite_file:
+            let_readers_and_a_writer_work_together(self._sqlite_file)
+
+    def _command(self) -> list[str]:
+        """Return the command that runs the components."""
+        command = [sys.executable, str(ROOT / "deploy" / "components.py")]
+        if self.settings.get("BATCH_WATCH_FILES", "1") != "0":
+            command.append(str(self.dags_folder / "load_all.py"))
+        return command
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -192,15 +203,12 @@ class Instance:
                     ) from None
 
     def _spawn(self) -> None:
-        command = [sys.executable, str(ROOT / "deploy" / "components.py")]
-        if self.settings.get("BATCH_WATCH_FILES", "1") != "0":
-            command.append(str(self.dags_folder / "load_all.py"))
         # A shell that starts this program in the background makes it, and so Airflow, ignore Ctrl-C.
         previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             with self.log_file.open("ab") as log:
                 process = subprocess.Popen(
-                    command,
+                    self._command(),
                     env=self.environment,
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,

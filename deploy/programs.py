@@ -60,6 +60,7 @@ PROGRAMS = {
         ("mariadb-server-core|mariadb-server", "mariadb-client-core|mariadb-client"),
     ),
     "postgres": Program("a PostgreSQL server", ("initdb", "postgres"), ("postgresql",)),
+    "redis": Program("a Redis server", ("redis-server",), ("redis-server",)),
     "git": Program("git", ("git",), ("git",)),
     "make": Program("make", ("make",), ("make",)),
 }

@@ -42,13 +42,31 @@ def import_before_fork(modules: tuple[str, ...]) -> None:
             importlib.import_module(module)
 
 
+def is_celery_worker(command: list[str]) -> bool:
+    """Whether this process is a Celery worker, which forks tasks."""
+    return {"celery", "worker"} <= set(command)
+
+
+def runs_tasks(command: list[str]) -> bool:
+    """Whether tasks are forked from this process: a scheduler does that only with the LocalExecutor."""
+    from airflow.configuration import conf
+
+    is_local = "LocalExecutor" in conf.get("core", "executor")
+    return is_celery_worker(command) or ("scheduler" in command and is_local)
+
+
 def serve_logs_to_this_machine_only() -> None:
-    """Bind the two log servers to 127.0.0.1; Airflow 3.3 binds them to every address of the machine."""
+    """Bind the log servers to 127.0.0.1, or a worker's own address (worker_host.py).
+
+    Airflow 3.3 binds them to every address of the machine.
+    """
     import uvicorn
     from airflow.utils.serve_logs import core
 
+    host = importlib.import_module("worker_host").name()
+
     def run(app: Any, **arguments: Any) -> None:
-        uvicorn.run(app, **{**arguments, "host": "127.0.0.1"})
+        uvicorn.run(app, **{**arguments, "host": host})
 
     core.uvicorn = SimpleNamespace(run=run)
 
@@ -164,7 +182,7 @@ if "api-server" in sys.argv:
 if "dag-processor" in sys.argv:
     keep_errors_of_yaml_files()
     import_before_fork(FOR_PARSES)
-if "scheduler" in sys.argv and os.environ.get("BATCH_WARM_WORKERS", "1") != "0":
+if runs_tasks(sys.argv) and os.environ.get("BATCH_WARM_WORKERS", "1") != "0":
     import_before_fork(FOR_TASKS)
-if {"scheduler", "triggerer"} & set(sys.argv):
+if {"scheduler", "triggerer"} & set(sys.argv) or is_celery_worker(sys.argv):
     serve_logs_to_this_machine_only()

@@ -1,0 +1,278 @@
+"""The services that `make cluster` runs on 127.0.0.1: PostgreSQL, Redis, and SeaweedFS as object storage."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import programs
+from components import Component
+from project import LocalError
+
+PROGRAMS = ("postgres", "redis")  # those that pip cannot install
+DATABASE, BUCKET = "airflow", "batch"
+POSTGRES_USERS = ("postgres", "nobody")  # it refuses to run as root
+VOLUME_MB = 256
+READY_WITHIN_S = 90
+
+
+@dataclass(frozen=True)
+class Services:
+    """Where the three services are, with which passwords; their files are in ``folder``."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+
+    @property
+    def database_url(self) -> str:
+        """The metadata database, as SQLAlchemy has it."""
+        return f"postgresql+psycopg2://{self._login}"
+
+    @property
+    def result_backend(self) -> str:
+        """Where Celery writes how its tasks ended. With Redis, the scheduler would stop when Redis does."""
+        return f"db+postgresql+psycopg2://{self._login}"
+
+    @property
+    def _login(self) -> str:
+        return f"{DATABASE}:{self.secrets['postgres']}@127.0.0.1:{self.ports['postgres']}/{DATABASE}"
+
+    @property
+    def broker_url(self) -> str:
+        """The queue of Celery's tasks."""
+        return f"redis://:{self.secrets['redis']}@127.0.0.1:{self.ports['redis']}/0"
+
+    @property
+    def s3_settings(self) -> dict[str, str]:
+        """The settings by which every client of S3 finds the storage."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.secrets["s3_access_key"],
+            "AWS_SECRET_ACCESS_KEY": self.secrets["s3_secret_key"],
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['s3']}",
+        }
+
+    def components(self) -> list[Component]:
+        """Return what runs them."""
+        return [self._postgres(), self._redis(), self._seaweedfs()]
+
+    def install(self) -> None:
+        """Make their files, once."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._install_postgres()
+        redis = self.folder / "redis"
+        redis.mkdir(exist_ok=True)
+        write_secret(
+            redis / "redis.conf",
+            f"bind 127.0.0.1\nport {self.ports['redis']}\nrequirepass {self.secrets['redis']}\n"
+            f"dir {json.dumps(str(redis))}\nappendonly yes\ndaemonize no\n",
+        )
+        keys = {"accessKey": self.secrets["s3_access_key"], "secretKey": self.secrets["s3_secret_key"]}
+        identity = {
+            "name": DATABASE,
+            "credentials": [keys],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (self.folder / "seaweedfs").mkdir(exist_ok=True)
+        write_secret(self.folder / "seaweedfs" / "identities.json", json.dumps({"identities": [identity]}))
+
+    def wait(self) -> None:
+        """Wait until all three answer; LocalError names the one that does not."""
+        for name, ask in (
+            ("PostgreSQL", self.ask_postgres),
+            ("Redis", self.ask_redis),
+            ("SeaweedFS", self.ask_s3),
+        ):
+            _wait_for(name, ask)
+
+    # --- what each answers: its clock, in seconds since 1970 ---
+
+    def ask_postgres(self) -> float:
+        """Return PostgreSQL's clock."""
+        import psycopg2
+
+        login = {"user": DATABASE, "password": self.secrets["postgres"], "dbname": "postgres"}
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.ports["postgres"], connect_timeout=5, **login
+        )
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+            return float(cursor.fetchone()[0])
+
+    def ask_redis(self) -> float:
+        """Return Redis's clock."""
+        import redis
+
+        with contextlib.closing(redis.Redis.from_url(self.broker_url, socket_timeout=5)) as client:
+            seconds, microseconds = client.time()  # type: ignore[misc] # of a client that waits for answers
+            return float(seconds) + float(microseconds) / 1e6
+
+    def ask_s3(self) -> float:
+        """Return the clock of the storage, to the second, and make the bucket if it is not there."""
+        from email.utils import parsedate_to_datetime
+
+        import boto3
+        from botocore.config import Config
+
+        settings = self.s3_settings
+        client = boto3.client(
+            "s3",
+            endpoint_url=settings["AWS_ENDPOINT_URL"],
+            aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"],
+            region_name=settings["AWS_DEFAULT_REGION"],
+            config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}),
+        )
+        answer = client.list_buckets()
+        if BUCKET not in [bucket["Name"] for bucket in answer["Buckets"]]:
+            client.create_bucket(Bucket=BUCKET)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+    def make_database(self) -> None:
+        """Make the metadata database, once."""
+        import psycopg2
+
+        login = {"user": DATABASE, "password": self.secrets["postgres"], "dbname": "postgres"}
+        connection = psycopg2.connect(host="127.0.0.1", port=self.ports["postgres"], **login)
+        with contextlib.closing(connection):
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE DATABASE {DATABASE}")
+
+    # --- how each is started ---
+
+    def _postgres(self) -> Component:
+        data = self._postgres_folder()
+        options = ["-D", str(data), "-p", str(self.ports["postgres"]), "-h", "127.0.0.1", "-k", ""]
+        return Component(
+            "postgres",
+            (str(programs.find("postgres")), *options),
+            environment=_plain_environment(),
+            folder=str(data),
+            user=_postgres_user(),
+        )
+
+    def _postgres_folder(self) -> Path:
+        """Return the data folder: elsewhere if its user could not reach one here."""
+        user = _postgres_user()
+        own = self.folder / "postgres"
+        if user is None or _can_reach(user, self.folder):
+            return own
+        return Path("/var/tmp") / f"batch-cluster-{_tag(own)}"  # noqa: S108 - its mode is 0700
+
+    def _install_postgres(self) -> None:
+        data, user = self._postgres_folder(), _postgres_user()
+        if (data / "PG_VERSION").exists():
+            owner = pwd.getpwuid(data.stat().st_uid).pw_name
+            if user is not None and owner != user:
+                raise LocalError(f"{data} belongs to {owner} and not to {user}; remove it")
+            return
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(parents=True)
+        data.chmod(0o700)
+        with tempfile.NamedTemporaryFile("w") as password:  # only its user reads it
+            password.write(self.secrets["postgres"])
+            password.flush()
+            if user is not None:
+                shutil.chown(data, user)
+                shutil.chown(password.name, user)
+            command = [str(programs.find("initdb")), "-D", str(data), "-U", DATABASE, "-A", "scram-sha-256"]
+            as_user: dict[str, Any] = {"user": user, "extra_groups": []} if user else {}
+            ended = subprocess.run(
+                [*command, f"--pwfile={password.name}", "-E", "UTF8", "--locale=C.UTF-8"],
+                cwd=data,
+                env=_plain_environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+                **as_user,
+            )
+        if ended.returncode:
+            shutil.rmtree(data, ignore_errors=True)
+            raise LocalError(f"PostgreSQL could not be prepared:\n{ended.stdout}{ended.stderr}".rstrip())
+
+    def _redis(self) -> Component:
+        folder = self.folder / "redis"
+        command = (str(programs.find("redis-server")), str(folder / "redis.conf"))
+        return Component("redis", command, environment=_plain_environment(), folder=str(folder))
+
+    def _seaweedfs(self) -> Component:
+        folder = self.folder / "seaweedfs"
+        options = [
+            f"-dir={folder}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-filer",
+            "-s3",
+            "-volume.max=100",
+        ]
+        options += [f"-s3.config={folder / 'identities.json'}", f"-master.volumeSizeLimitMB={VOLUME_MB}"]
+        options += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
+        for part in SEAWEEDFS:
+            options += [f"-{part}.port={self.ports[part]}", f"-{part}.port.grpc={self.ports[f'{part}_grpc']}"]
+        command = (str(Path(sys.executable).parent / "weed"), "server", *options)
+        return Component("seaweedfs", command, environment=_plain_environment(), folder=str(folder))
+
+
+SEAWEEDFS = ("master", "volume", "filer", "s3")
+PORTS = ("postgres", "redis", *SEAWEEDFS, *(f"{part}_grpc" for part in SEAWEEDFS))
+
+
+def _wait_for(name: str, ask: Callable[[], float]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while True:
+        try:
+            ask()
+            return
+        except Exception as error:  # whatever its client raises while it starts
+            if time.monotonic() > deadline:
+                reason = f"{type(error).__name__}: {error}"
+                raise LocalError(f"{name} does not answer after {READY_WITHIN_S} s: {reason}") from None
+        time.sleep(0.3)
+
+
+def _postgres_user() -> str | None:
+    """Return who runs PostgreSQL, if this user is root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in POSTGRES_USERS if name in known)
+
+
+def _can_reach(user: str, folder: Path) -> bool:
+    command = ["test", "-x", str(folder)]
+    return subprocess.run(command, user=user, extra_groups=[], cwd="/", check=False).returncode == 0
+
+
+def _tag(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:12]
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return an environment without settings or secrets of others."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Write a file that only this user can read, whole or not at all."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    temporary.replace(file)
