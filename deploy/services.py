@@ -117,7 +117,7 @@ class Services:
         import redis
 
         with contextlib.closing(redis.Redis.from_url(self.broker_url, socket_timeout=5)) as client:
-            seconds, microseconds = client.time()  # type: ignore[misc] # of a client that waits for answers
+            seconds, microseconds = client.time()
             return float(seconds) + float(microseconds) / 1e6
 
     def ask_s3(self) -> float:
