@@ -61,6 +61,7 @@ PROGRAMS = {
     ),
     "postgres": Program("a PostgreSQL server", ("initdb", "postgres"), ("postgresql",)),
     "redis": Program("a Redis server", ("redis-server",), ("redis-server",)),
+    "strace": Program("strace", ("strace",), ("strace",)),
     "git": Program("git", ("git",), ("git",)),
     "make": Program("make", ("make",), ("make",)),
 }

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from batch_serving.prediction.places import LOOK_BACK_DAYS, PredictionRun, compacted_path, days_of, folder_of
 from batch_serving.shared.csv_rows import write_rows
-from batch_serving.shared.files import put_file, remove_leftovers, sync_folder, write_if_unchanged
+from batch_serving.shared.files import (
+    make_folder,
+    put_file,
+    remove_leftovers,
+    sync_folder,
+    write_if_unchanged,
+)
 from batch_serving.shared.paths import is_local
 from batch_serving.shared.reading import exists, files_in, opened, reached
 
@@ -62,7 +68,7 @@ class RunFile:
         self.rows = 0
         folder = Path(str(path.parent)) if is_local(path) else Path(tempfile.gettempdir())
         with reached(folder, "written"):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             if is_local(path):
                 remove_leftovers(folder)
             descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=folder)

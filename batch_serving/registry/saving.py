@@ -24,6 +24,7 @@ from batch_serving.shared.files import (
     delete,
     delete_if_unchanged,
     locked,
+    make_folder,
     read_with_tag,
     seal,
     sha256,
@@ -106,7 +107,7 @@ class SavedVersions(ModelVersions):
                 if time.time() - left.stat().st_mtime > STALE_RUN_AFTER_S:
                     shutil.rmtree(left, ignore_errors=True)
         staging = folder / f"{STAGING}{run}-{uuid.uuid4().hex[:8]}"
-        staging.mkdir(parents=True)
+        make_folder(staging)
         try:
             write_synced(staging / "model.joblib", data)
             with locked(self.root, LOCK_TIMEOUT_S):
@@ -195,6 +196,9 @@ class SavedVersions(ModelVersions):
             hidden = path.with_name(f"{PRUNED}{version}-{uuid.uuid4().hex[:8]}")
             with reached(path, "deleted"):
                 path.rename(hidden)
+                sync_folder(
+                    path.parent
+                )  # before its files go: a power loss must not leave a version without them
             delete(folder.with_name(hidden.name))
             return
         with contextlib.suppress(ModelStoreError):  # without a record that can be read, it is never found

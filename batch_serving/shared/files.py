@@ -45,7 +45,7 @@ def write_atomic(path: Path | UPath, data: bytes) -> None:
 
 
 def _write_on_disk(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     # A hidden name that no other writer has: a kill leaves at most this file, which no reader lists.
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -118,7 +118,7 @@ def locked(folder: UPath, timeout_s: float = -1) -> Iterator[None]:
     path = Path(str(folder))
     lock = FileLock(str(path / ".lock"), timeout=timeout_s)
     with reached(path, "written"):
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         try:
             lock.acquire()
         except Timeout:
@@ -199,6 +199,18 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def make_folder(folder: Path) -> None:
+    """Make a local folder, with those above it, and wait until the disk has their names.
+
+    Otherwise all that is in it later, although synced, may be gone after a power loss.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -30,7 +30,8 @@ RESUMED = re.compile(r"^(?P<task>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)$")
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 DESCRIPTOR = re.compile(r"^(-?\d+|AT_FDCWD)(?:<((?:\\x[0-9a-f]{2})*)>)?")
 MARK = b"ACK "
-FEW = 6  # random choices of what was lost, at each moment
+EVERY_CHOICE = 8  # changes of which each choice is tried; of more, the likely ones and some at random
+FEW = 30
 
 
 @dataclass(frozen=True)
@@ -368,8 +369,12 @@ def _is_synced_by(op: Op, number: int) -> bool:
 
 def _choices(pending: list[Op], draw: random.Random) -> Iterator[list[Op]]:
     """Yield what of the changes that are not synced has reached the disk."""
-    yield []
     yield pending
+    if len(pending) <= EVERY_CHOICE:
+        for number in range(2 ** len(pending)):
+            yield [op for place, op in enumerate(pending) if number >> place & 1]
+    else:
+        yield []
     for place, op in enumerate(pending):
         yield [*pending[:place], *pending[place + 1 :]]
         yield [op]
@@ -379,7 +384,7 @@ def _choices(pending: list[Op], draw: random.Random) -> Iterator[list[Op]]:
             zeros = Op("write", op.inode, offset=op.offset, data=bytes(len(op.data)))
             for torn in (half, zeros):
                 yield [*pending[:place], torn, *pending[place + 1 :]]
-    for _ in range(FEW if len(pending) > 2 else 0):
+    for _ in range(FEW if len(pending) > EVERY_CHOICE else 0):
         yield [op for op in pending if draw.random() < 0.5]
 
 
