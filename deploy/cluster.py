@@ -164,7 +164,7 @@ def down() -> int:
 
 def prepare() -> int:
     """Wait for the services, compare clocks, and make the database; run by components.py before Airflow."""
-    services = cluster(_say).parts.services
+    services = ClusterSettings(Path(os.environ["AIRFLOW_HOME"]), {}).services
     services.wait()
     clocks = {"PostgreSQL": services.ask_postgres, "Redis": services.ask_redis, "SeaweedFS": services.ask_s3}
     check_clocks(clocks)

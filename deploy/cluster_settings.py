@@ -52,7 +52,7 @@ class ClusterSettings:
         """The ports of the services, which are chosen once."""
         file = self.home / "ports.json"
         if not file.exists():
-            file.write_text(json.dumps(_free_ports(SERVICE_PORTS)), encoding="utf-8")
+            file.write_text(json.dumps(free_ports(SERVICE_PORTS)), encoding="utf-8")
         found: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))
         return found
 
@@ -117,7 +117,8 @@ class ClusterSettings:
         return {**shared, **own, **read_env_file(self.worker_folder(name) / "worker.env")}
 
 
-def _free_ports(names: tuple[str, ...]) -> dict[str, int]:
+def free_ports(names: tuple[str, ...]) -> dict[str, int]:
+    """Return a free port of 127.0.0.1 for each name."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in names]
         for probe in probes:

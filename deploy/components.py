@@ -30,6 +30,7 @@ WAITS_S = (1.0, 2.0, 5.0, 15.0, 60.0)  # before each start again; the last one f
 STEADY_S = 300.0  # one that has run this long starts with the first wait
 END_S = 25.0  # for all components together
 LOOK_S = 0.2
+PART = "BATCH_PART"  # in the environment of a component: its name, for who looks at processes
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Component:
         as_user: dict[str, Any] = {"user": self.user, "extra_groups": []} if self.user else {}
         self.process = subprocess.Popen(
             self.command,
-            env=self.environment,
+            env={**(os.environ if self.environment is None else self.environment), PART: self.name},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -80,13 +80,17 @@ class Services:
             f"bind 127.0.0.1\nport {self.ports['redis']}\nrequirepass {self.secrets['redis']}\n"
             f"dir {json.dumps(str(redis))}\nappendonly yes\ndaemonize no\n",
         )
+        self.install_seaweedfs()
+
+    def install_seaweedfs(self) -> None:
+        """Make the storage's files: who may use it."""
         keys = {"accessKey": self.secrets["s3_access_key"], "secretKey": self.secrets["s3_secret_key"]}
         identity = {
             "name": DATABASE,
             "credentials": [keys],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        (self.folder / "seaweedfs").mkdir(exist_ok=True)
+        (self.folder / "seaweedfs").mkdir(parents=True, exist_ok=True)
         write_secret(self.folder / "seaweedfs" / "identities.json", json.dumps({"identities": [identity]}))
 
     def wait(self) -> None:
@@ -222,7 +226,8 @@ class Services:
             "-volume.max=100",
         ]
         options += [f"-s3.config={folder / 'identities.json'}", f"-master.volumeSizeLimitMB={VOLUME_MB}"]
-        options += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
+        # One master: without this, it takes 15 s to elect itself after it was killed.
+        options += ["-master.peers=none", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
         for part in SEAWEEDFS:
             options += [f"-{part}.port={self.ports[part]}", f"-{part}.port.grpc={self.ports[f'{part}_grpc']}"]
         command = (str(Path(sys.executable).parent / "weed"), "server", *options)

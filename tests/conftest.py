@@ -78,13 +78,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # With several processes (pytest-xdist), the tests of one of these folders run in one of them: they share an Airflow,
 # or the ports and the environment of this checkout. All others are shared out by file.
 TOGETHER = {
+    "tests/cluster/": "cluster",
     "tests/deploy/": "commands",
     "tests/docs/": "commands",
     "tests/examples/": "examples",
     "tests/integration/": "integration",
 }
 # They begin, side by side: they mostly wait for an Airflow, which is slow beside tests that only compute.
-FIRST = ("tests/examples", "tests/integration", "tests/deploy", "tests/docs")
+FIRST = ("tests/examples", "tests/integration", "tests/cluster", "tests/deploy", "tests/docs")
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]

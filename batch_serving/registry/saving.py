@@ -34,6 +34,7 @@ from batch_serving.shared.files import (
     write_if_unchanged,
     write_synced,
 )
+from batch_serving.shared.object_storage import as_patient_as_a_write
 from batch_serving.shared.paths import is_local, safe_name
 from batch_serving.shared.reading import entries, exists, modified_at, reached
 from batch_serving.shared.unreachable import UnreachableError
@@ -97,7 +98,8 @@ class SavedVersions(ModelVersions):
             root = Path(str(self.root))
             with reached(root, "written"):
                 return self._save_on_disk(root / "versions", data, record, made_at)
-        return self._save_elsewhere(data, record, made_at)
+        with as_patient_as_a_write():  # or a storage that is away for half a minute costs the training
+            return self._save_elsewhere(data, record, made_at)
 
     def _save_on_disk(self, folder: Path, data: bytes, record: Record, made_at: datetime) -> str:
         # Clear what a kill left of this run, but not what another task of the same run_id is writing.

@@ -15,6 +15,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -50,8 +51,21 @@ PERMANENT = (
 )
 
 
+_LEAST_PATIENCE_S: ContextVar[float] = ContextVar("least_patience_s", default=0.0)
+
+
 class NotS3Error(Exception):
     """An answer without what S3 always says: a proxy's page, or one that was cut off."""
+
+
+@contextlib.contextmanager
+def as_patient_as_a_write() -> Iterator[None]:
+    """Let reads be repeated as long as writes: where a failure would cost what cannot be repeated cheaply."""
+    token = _LEAST_PATIENCE_S.set(WRITE_PATIENCE_S)
+    try:
+        yield
+    finally:
+        _LEAST_PATIENCE_S.reset(token)
 
 
 def is_s3(path: Any) -> bool:
@@ -222,7 +236,9 @@ def put(path: UPath, data: bytes | Path, condition: dict[str, str] | None = None
     try:
         _patiently(path, "written", write, WRITE_PATIENCE_S)
     except (ConflictError, FileNotFoundError):  # If-Match of an object that is gone
-        if not _has(path, data):
+        with as_patient_as_a_write():
+            is_ours = _has(path, data)
+        if not is_ours:
             raise ConflictError(str(path)) from None
 
 
@@ -289,7 +305,7 @@ def _patiently(path: UPath, action: str, ask: Callable[[], Found], patience_s: f
 
     Raises FileNotFoundError, ConflictError, or UnreachableError with the place and the remedy.
     """
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + max(patience_s, _LEAST_PATIENCE_S.get())
     wait = 0.1
     while True:
         try:

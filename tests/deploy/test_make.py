@@ -281,7 +281,7 @@ def test_extras_bring_providers_stay_and_go(clone: Path) -> None:
     make(clone, "setup", "EXTRAS=")
     unknown = make(clone, "setup", "EXTRAS=htttp", check=False)
     assert unknown.returncode
-    assert "no extra htttp; there are database, examples, http, " in unknown.stderr
+    assert "no extra htttp; there are cluster, database, examples, http, " in unknown.stderr
     missing = make(clone, "check", check=False).stdout
     assert "it needs the provider http, which is not installed: make setup EXTRAS=http" in missing
 

@@ -67,7 +67,7 @@ def test_a_failing_installation_shows_what_apt_get_printed(path: Path) -> None:
     script(path, "apt-get", "echo 'E: no network' >&2; exit 100")
     found = run_pytest(path, "--install-programs", BROWSER_TEST)
     assert found.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "test: installing chromium libatomic1 with apt-get" in found.stdout
+    assert "test: installing chromium libatomic1 fonts-nanum with apt-get" in found.stdout
     assert "ended with exit code 100:\n    E: no network\n" in found.stderr
 
 
@@ -77,7 +77,10 @@ def test_a_program_that_is_still_missing_afterwards_is_reported(path: Path) -> N
     script(path, "apt-cache", "exit 1")
     found = run_pytest(path, "--install-programs", BROWSER_TEST)
     assert found.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "apt-get installed chromium libatomic1, and these programs are still missing:" in found.stderr
+    assert (
+        "apt-get installed chromium libatomic1 fonts-nanum, and these programs are still missing:"
+        in found.stderr
+    )
 
 
 def test_packages_are_installed_once_and_remove_none(path: Path) -> None:
@@ -91,7 +94,7 @@ def test_packages_are_installed_once_and_remove_none(path: Path) -> None:
         assert (found.returncode, found.stderr) == (0, b"")
     assert (path / "log").read_text(encoding="utf-8").splitlines() == [
         "-qq update",
-        "-qq install -y --no-remove --no-install-recommends chromium-browser libatomic1",
+        "-qq install -y --no-remove --no-install-recommends chromium-browser libatomic1 fonts-nanum",
     ]
 
 

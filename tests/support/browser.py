@@ -15,6 +15,8 @@ import programs
 from local import Instance
 from playwright.sync_api import Page, expect, sync_playwright
 
+from batch_page.asked import LANGUAGE_COOKIE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_MS = 30_000  # of a busy machine
 QUIET = (
@@ -38,6 +40,7 @@ def speaking(page: Page, locale: str, viewport: tuple[int, int]) -> Iterator[Pag
         timezone_id="Asia/Seoul",
     )
     context.set_default_timeout(TIMEOUT_MS)
+    context.clear_cookies(name=LANGUAGE_COOKIE)  # of the other window
     yield context.new_page()
     context.close()
 

@@ -1,0 +1,95 @@
+"""A cluster of the tests' own, as `make cluster` starts it, and its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from cluster import Cluster
+from cluster_settings import ClusterSettings
+from components import PART
+from local import Api, free_ports, read_env_file
+from pytest_httpserver import HTTPServer
+from running_airflow import ROOT, Running, copied
+from servers import Kma, Slack
+
+PARTS = (
+    "batch_cli", "batch_page", "batch_serving", "callables", "dag_configs", "dags", "data", "deploy", "examples",
+    "plugins", "schemas",
+)  # fmt: skip
+QUICK = {  # a worker that is lost is noticed within half a minute
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
+
+
+class RunningCluster(Running):
+    """Its processes, by part."""
+
+    instance: Cluster
+
+    def leader(self) -> psutil.Process:
+        """Return the process that starts each part again."""
+        running = json.loads((self.instance.home / "running.json").read_text(encoding="utf-8"))
+        return psutil.Process(running["session"])
+
+    def part(self, name: str) -> psutil.Process | None:
+        """Return the main process of a part, None while it does not run."""
+        for child in self.leader().children():
+            with contextlib.suppress(psutil.Error):
+                if child.status() != psutil.STATUS_ZOMBIE and child.environ().get(PART) == name:
+                    return child
+        return None
+
+    def kill(self, name: str, *, whole: bool = False, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a part's main process, or to all of its processes."""
+        part = self.part(name)
+        assert part is not None, f"{name} does not run"
+        for process in [part, *(part.children(recursive=True) if whole else ())]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+
+    def tries(self, run: dict[str, str], task_id: str) -> list[dict[str, object]]:
+        """Return the tries of a task, oldest first."""
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/tries"
+        found: list[dict[str, object]] = self.api.get(path)["task_instances"]
+        return sorted(found, key=lambda one: str(one["try_number"]))
+
+
+@contextlib.contextmanager
+def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str]) -> Iterator[RunningCluster]:
+    """A cluster with a copy of the project and more YAML files, whose DAGs are paused, until the block has ended."""
+    project = copied(folder / "project", *PARTS)
+    for name, text in configs.items():
+        (project / "dag_configs" / name).write_text(text, encoding="utf-8")
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    with HTTPServer(host="127.0.0.1", threaded=True) as server, contextlib.ExitStack() as stack:
+        slack, kma = Slack(server), Kma(server)
+        local = read_env_file(ROOT / "deploy" / "local.env")
+        given = {
+            **{
+                name: value
+                for name, value in local.items()
+                if name not in ("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__PARALLELISM")
+            },
+            **QUICK,
+            **free_ports(),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "AIRFLOW_CONN_SLACK_WEBHOOK": slack.connection,
+            **more,
+        }
+        parts = ClusterSettings(home, given)
+        control = {**parts.control, "PYTHONPATH": str(project)}
+        cluster = Cluster(
+            home, control, dags_folder=project / "dags", temporary=True, parts=parts, project=project
+        )
+        stack.callback(cluster.stop)
+        cluster.start()
+        yield RunningCluster(cluster, Api(cluster), project, Path(os.devnull), slack, kma)
