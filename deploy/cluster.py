@@ -103,11 +103,12 @@ class Cluster(Instance):
     def workers(self) -> list[str]:
         """Return the names of the workers that answer."""
         from celery import Celery
+        from kombu.exceptions import KombuError
 
         app = Celery(broker=self.parts.services.broker_url)
         try:
             answers = app.control.ping(timeout=1.0)
-        except OSError:  # the broker starts, or is away
+        except (OSError, KombuError):  # the broker starts, or is away
             return []
         return sorted(name.partition("@")[0] for answer in answers for name in answer)
 

@@ -30,7 +30,6 @@ WAITS_S = (1.0, 2.0, 5.0, 15.0, 60.0)  # before each start again; the last one f
 STEADY_S = 300.0  # one that has run this long starts with the first wait
 END_S = 25.0  # for all components together
 LOOK_S = 0.2
-PART = "BATCH_PART"  # in the environment of a component: its name, for who looks at processes
 
 
 @dataclass
@@ -82,13 +81,14 @@ class Component:
         as_user: dict[str, Any] = {"user": self.user, "extra_groups": []} if self.user else {}
         self.process = subprocess.Popen(
             self.command,
-            env={**(os.environ if self.environment is None else self.environment), PART: self.name},
+            env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             **as_user,
         )
+        say(f"{self.name} is process {self.process.pid}")
         threading.Thread(target=self._print, args=(self.process.stdout,), daemon=True).start()
 
     def _print(self, output: IO[bytes]) -> None:

@@ -17,7 +17,8 @@ SLOW = """
   tasks:
     work:
       operator: airflow.providers.standard.operators.bash.BashOperator
-      bash_command: 'echo "it has begun"; sleep {{{{ params.seconds }}}}; echo "it has ended"'
+      # The log has the command, too: what it prints looks different.
+      bash_command: echo begun | tr a-z A-Z; sleep {{{{ params.seconds }}}}; echo ended | tr a-z A-Z
 """
 
 

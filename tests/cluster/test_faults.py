@@ -107,9 +107,9 @@ def test_a_worker_is_killed_with_its_tasks(cluster: RunningCluster) -> None:
     assert run["state"] == "success"
     assert [one["state"] for one in cluster.tries(run, "work")][-1] == "success"
     all_there(cluster)
-    first = wait_until(lambda: "it has begun" in (log := cluster.log(run, "work", 1)) and log, "the log", 60)
-    assert "it has ended" not in first  # as far as it got
-    assert "it has ended" in cluster.log(run, "work", len(cluster.tries(run, "work")))
+    first = wait_until(lambda: "BEGUN" in (log := cluster.log(run, "work", 1)) and log, "the log", 60)
+    assert "ENDED" not in first  # as far as it got
+    assert "ENDED" in cluster.log(run, "work", len(cluster.tries(run, "work")))
 
 
 def test_the_process_of_a_task_is_killed(cluster: RunningCluster) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import psutil
 from cluster import Cluster
 from cluster_settings import ClusterSettings
-from components import PART
 from local import Api, free_ports, read_env_file
 from pytest_httpserver import HTTPServer
 from running_airflow import ROOT, Running, copied
@@ -41,10 +41,12 @@ class RunningCluster(Running):
 
     def part(self, name: str) -> psutil.Process | None:
         """Return the main process of a part, None while it does not run."""
-        for child in self.leader().children():
-            with contextlib.suppress(psutil.Error):
-                if child.status() != psutil.STATUS_ZOMBIE and child.environ().get(PART) == name:
-                    return child
+        said = self.instance.log_file.read_text(encoding="utf-8", errors="replace")
+        numbers = re.findall(rf"^components +\| {re.escape(name)} is process (\d+)$", said, re.MULTILINE)
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(int(numbers[-1]))
+            if found.status() != psutil.STATUS_ZOMBIE and found.ppid() == self.leader().pid:
+                return found
         return None
 
     def kill(self, name: str, *, whole: bool = False, number: int = signal.SIGKILL) -> None:
