@@ -104,11 +104,12 @@ class Cluster(Instance):
         """Return the names of the workers that answer."""
         from celery import Celery
         from kombu.exceptions import KombuError
+        from redis.exceptions import RedisError
 
         app = Celery(broker=self.parts.services.broker_url)
         try:
             answers = app.control.ping(timeout=1.0)
-        except (OSError, KombuError):  # the broker starts, or is away
+        except (OSError, KombuError, RedisError):  # the broker starts, or is away
             return []
         return sorted(name.partition("@")[0] for answer in answers for name in answer)
 

@@ -128,11 +128,19 @@ class Services:
         """Return the clock of the storage, to the second, and make the bucket if it is not there."""
         from email.utils import parsedate_to_datetime
 
+        client = self.s3_client()
+        answer = client.list_buckets()
+        if BUCKET not in [bucket["Name"] for bucket in answer["Buckets"]]:
+            client.create_bucket(Bucket=BUCKET)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+    def s3_client(self) -> Any:
+        """Return a client of the storage, which repeats no request."""
         import boto3
         from botocore.config import Config
 
         settings = self.s3_settings
-        client = boto3.client(
+        return boto3.client(
             "s3",
             endpoint_url=settings["AWS_ENDPOINT_URL"],
             aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
@@ -140,10 +148,6 @@ class Services:
             region_name=settings["AWS_DEFAULT_REGION"],
             config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}),
         )
-        answer = client.list_buckets()
-        if BUCKET not in [bucket["Name"] for bucket in answer["Buckets"]]:
-            client.create_bucket(Bucket=BUCKET)
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def make_database(self) -> None:
         """Make the metadata database, once."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 import requests
@@ -218,14 +217,7 @@ def test_many_runs_at_the_same_time(cluster: RunningCluster) -> None:
 
 
 def test_a_run_has_made_one_version_in_all_of_this(cluster: RunningCluster) -> None:
-    settings = cluster.instance.settings
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings["AWS_ENDPOINT_URL"],
-        aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"],
-        region_name=settings["AWS_DEFAULT_REGION"],
-    )
+    client = cluster.instance.parts.services.s3_client()
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="batch", Prefix="output/models/")
     keys = [one["Key"] for page in pages for one in page.get("Contents", ())]
     versions = [key for key in keys if key.endswith("/metadata.json")]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
-import boto3
-from botocore.config import Config
 from cluster_settings import free_ports
 from services import BUCKET, PORTS, Services
 
@@ -50,8 +46,7 @@ class SeaweedFs:
 
     def _use(self) -> None:
         """Write and read an object: some seconds after it answers, the storage cannot do that yet."""
-        with mock.patch.dict(os.environ, self.services.s3_settings):
-            client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
+        client = self.services.s3_client()
         client.put_object(Bucket=BUCKET, Key="probe", Body=b"probe" * 1000)
         assert client.get_object(Bucket=BUCKET, Key="probe")["Body"].read()
 
