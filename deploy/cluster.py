@@ -8,6 +8,7 @@ again when it ends (deploy/components.py).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -30,6 +31,7 @@ from batch_serving.shared.command_line import Parser, end_in_order
 
 CLUSTER_HOME = HOME / "cluster"
 PREPARED = "prepare"  # the part that the others of Airflow come after
+REFUSED = "refused.txt"  # why the cluster cannot be started
 OURS = {"name", "command", "environment", "folder", "user", "address", "once", "after"}
 
 
@@ -42,6 +44,7 @@ class Cluster(Instance):
 
     def _prepare(self) -> None:
         """Make the services' files, the workers' copies, and the list of parts; refuse what cannot work."""
+        (self.home / REFUSED).unlink(missing_ok=True)
         self.parts.services.install()
         workers = {name: self.parts.worker(name) for name in WORKERS}
         check_secrets(self.settings, workers)
@@ -95,6 +98,8 @@ class Cluster(Instance):
         )
 
     def _missing(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError):
+            raise LocalError((self.home / REFUSED).read_text(encoding="utf-8"))
         missing = super()._missing()
         if missing and missing != ["the first DAGs"]:
             return missing
@@ -166,10 +171,15 @@ def down() -> int:
 
 def prepare() -> int:
     """Wait for the services, compare clocks, and make the database; run by components.py before Airflow."""
-    services = ClusterSettings(Path(os.environ["AIRFLOW_HOME"]), {}).services
-    services.wait()
+    home = Path(os.environ["AIRFLOW_HOME"])
+    services = ClusterSettings(home, {}).services
     clocks = {"PostgreSQL": services.ask_postgres, "Redis": services.ask_redis, "SeaweedFS": services.ask_s3}
-    check_clocks(clocks)
+    try:
+        services.wait()
+        check_clocks(clocks)
+    except LocalError as error:
+        (home / REFUSED).write_text(str(error), encoding="utf-8")  # for the command that waits
+        raise
     services.make_database()
     return subprocess.run(["airflow", "db", "migrate"], env=os.environ, check=False).returncode
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import checkouts
 import pytest
+from cluster import REFUSED, Cluster
 from cluster_checks import check_clocks, check_secrets
 from cluster_settings import CONTROL_ONLY, JWT_SECRET, SECRET_KEY, WORKERS, ClusterSettings
 from project import LocalError
@@ -105,6 +106,13 @@ def test_clocks_that_differ_are_refused() -> None:
     for apart in (-3600, 3600):
         with pytest.raises(LocalError, match="the clock of PostgreSQL is (3600|3599) s from this machine's"):
             check_clocks({"PostgreSQL": lambda apart=apart: time.time() + apart})
+
+
+def test_what_the_background_refuses_is_said_by_the_command(settings: ClusterSettings) -> None:
+    found = Cluster(settings.home, settings.control, parts=settings)
+    (settings.home / REFUSED).write_text("the clock of Redis is 3600 s from this machine's")
+    with pytest.raises(LocalError, match="the clock of Redis is 3600 s"):
+        found._missing()
 
 
 def test_secrets_are_made_once_and_only_this_user_can_read_them(settings: ClusterSettings) -> None:
