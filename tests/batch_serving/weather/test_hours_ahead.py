@@ -24,7 +24,9 @@ def test_the_hours_after_a_row_are_those_of_the_same_answer(kma: Kma, output: Pa
     }
 
 
-@pytest.mark.parametrize("content", [b"", b"torn", gzip.compress(b"{}"), None])
+@pytest.mark.parametrize(
+    "content", [b"", b"torn", gzip.compress(b"{}", mtime=0), None], ids=["empty", "torn", "other", "gone"]
+)
 def test_an_answer_that_cannot_be_read_has_no_hours(kma: Kma, output: Path, content: bytes | None) -> None:
     collect_and_preprocess()
     newest = rows_of(output / "weather" / "latest.csv")[0]
