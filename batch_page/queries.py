@@ -68,9 +68,14 @@ class Queries:
                 future = self._running[name] = self._pool.submit(ask)
         if is_new:  # without the lock: an answer that is there already is forgotten right here
             future.add_done_callback(lambda _: self._forget(name))
+        seconds = _left(self._limit_s)
         try:
-            found: Found = future.result(_left(self._limit_s))
+            found: Found = future.result(seconds)
         except StillRunning:
+            if seconds < self._limit_s / 2:  # others have taken the time of this request
+                raise UnavailableError(
+                    "it is still being read; load the page again in a few seconds"
+                ) from None
             raise UnavailableError(
                 f"the storage has not answered within {self._limit_s:g} s; check BATCH_OUTPUT and the network"
             ) from None

@@ -26,7 +26,8 @@ FOLDERS = (
     "schemas",
 )
 PARTS = (*FOLDERS, "pyproject.toml", "uv.lock")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "images")
+NOT_COPIED = ("__pycache__", "images", "secrets")
+LEFT_OUT = shutil.ignore_patterns(*NOT_COPIED)
 IDENTITY = "identity.json"
 
 
@@ -70,13 +71,13 @@ def _files_of(path: Path) -> list[Path]:
         return [path]
     found = []
     for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if name not in ("__pycache__", "images")]
+        folders[:] = [name for name in folders if name not in NOT_COPIED]
         found += [Path(folder, name) for name in names]
     return found
 
 
 def copy(source: Path, target: Path) -> None:
-    """Make ``target`` a copy of what tasks need of ``source``; a kill leaves the old copy or the new one."""
+    """Make ``target`` a copy of what tasks need of ``source``, whole or not at all."""
     new, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)

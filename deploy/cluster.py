@@ -31,8 +31,9 @@ from batch_serving.shared.command_line import Parser, end_in_order
 
 CLUSTER_HOME = HOME / "cluster"
 PREPARED = "prepare"  # the part that the others of Airflow come after
+FROM_SHELL = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY")
 REFUSED = "refused.txt"  # why the cluster cannot be started
-OURS = {"name", "command", "environment", "folder", "user", "address", "once", "after"}
+OURS = {"name", "command", "environment", "folder", "user", "address", "once", "after", "end_by"}
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Cluster(Instance):
     def _prepare(self) -> None:
         """Make the services' files, the workers' copies, and the list of parts; refuse what cannot work."""
         (self.home / REFUSED).unlink(missing_ok=True)
+        self.parts.check_ports()
         self.parts.services.install()
         workers = {name: self.parts.worker(name) for name in WORKERS}
         check_secrets(self.settings, workers)
@@ -59,7 +61,7 @@ class Cluster(Instance):
         ]  # fmt: skip
 
     def _components(self, workers: Mapping[str, Mapping[str, str]]) -> list[Component]:
-        own = self.environment
+        own = _without_the_shells(self.environment, self.settings)
         deploy = ROOT / "deploy"
         found = self.parts.services.components()
         found.append(
@@ -80,10 +82,8 @@ class Cluster(Instance):
         worker = Instance(
             self.parts.worker_folder(name) / "home", settings, dags_folder=checkout / "dags", say=self.say
         )
-        environment = worker.environment | {
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(checkout / "plugins"),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.address}/execution/",
-            "AIRFLOW__API__BASE_URL": self.address,
+        environment = _without_the_shells(worker.environment, settings) | {
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(checkout / "plugins")
         }
         for setting in [one for one in environment if one.startswith("AIRFLOW__DATABASE__")]:
             del environment[setting]  # a worker has no way to the metadata
@@ -117,6 +117,21 @@ class Cluster(Instance):
         except (OSError, KombuError, RedisError):  # the broker starts, or is away
             return []
         return sorted(name.partition("@")[0] for answer in answers for name in answer)
+
+
+def _without_the_shells(environment: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what the shell has for other programs: tokens, keys of other clouds."""
+    ours = ("AIRFLOW", "BATCH_", "PYTHON", "LC_", "OMP_", "OPENBLAS_")
+    kept = {name: value for name, value in environment.items() if name.startswith(ours) or name in FROM_SHELL}
+    hosts = ",".join(
+        [kept.get("NO_PROXY", ""), *(f"127.0.0.{11 + number}" for number in range(len(WORKERS)))]
+    )
+    return {
+        **kept,
+        **settings,
+        **{name: environment[name] for name in ("PYTHONPATH", "PATH")},
+        "NO_PROXY": hosts,
+    }
 
 
 def _as_json(component: Component) -> dict[str, Any]:
@@ -180,7 +195,7 @@ def prepare() -> int:
     except LocalError as error:
         (home / REFUSED).write_text(str(error), encoding="utf-8")  # for the command that waits
         raise
-    services.make_database()
+    services.make_databases()
     return subprocess.run(["airflow", "db", "migrate"], env=os.environ, check=False).returncode
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from project import read_env_file
+from project import LocalError, read_env_file
 from services import BUCKET, Services, write_secret
 from services import PORTS as SERVICE_PORTS
 
@@ -38,7 +38,9 @@ class ClusterSettings:
         """The secrets, made once and kept in a file that only this user can read."""
         file = self.home / "secrets.json"
         if not file.exists():
-            made = {name: secrets.token_urlsafe(24) for name in ("postgres", "redis", "s3_secret_key")}
+            made = {
+                name: secrets.token_urlsafe(24) for name in ("postgres", "celery", "redis", "s3_secret_key")
+            }
             made["s3_access_key"] = secrets.token_hex(10)
             made[JWT_SECRET] = secrets.token_urlsafe(64)
             made[SECRET_KEY] = secrets.token_urlsafe(48)
@@ -52,9 +54,23 @@ class ClusterSettings:
         """The ports of the services, which are chosen once."""
         file = self.home / "ports.json"
         if not file.exists():
-            file.write_text(json.dumps(free_ports(SERVICE_PORTS)), encoding="utf-8")
+            write_secret(file, json.dumps(free_ports(SERVICE_PORTS)))
         found: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))
         return found
+
+    def check_ports(self) -> None:
+        """Raise LocalError if another program has taken one of them since they were chosen."""
+        for name, port in self.ports.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError as error:
+                    raise LocalError(
+                        f"port {port}, for {name}, cannot be used ({error.strerror})\n"
+                        f"  to do: stop the program that uses it, or, to have others chosen, remove "
+                        f"{self.home / 'ports.json'}"
+                    ) from None
 
     @property
     def services(self) -> Services:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -28,8 +29,15 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
 }
 WAITS_S = (1.0, 2.0, 5.0, 15.0, 60.0)  # before each start again; the last one from then on
 STEADY_S = 300.0  # one that has run this long starts with the first wait
-END_S = 25.0  # for all components together
+END_S = (15.0, 13.0)  # for those that come after another, and then for the others
 LOOK_S = 0.2
+
+
+def as_user(name: str | None) -> dict[str, Any]:
+    """Return the options of a process that runs as another user, with that user's group alone."""
+    if name is None:
+        return {}
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
 @dataclass
@@ -48,6 +56,7 @@ class Component:
     address: str | None = None  # such as 127.0.0.1:8793
     once: bool = False
     after: str = ""
+    end_by: int = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
@@ -78,16 +87,20 @@ class Component:
         self.started_at = time.monotonic()
         if self.address is not None:
             end_listeners(self.address)
-        as_user: dict[str, Any] = {"user": self.user, "extra_groups": []} if self.user else {}
-        self.process = subprocess.Popen(
-            self.command,
-            env=self.environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **as_user,
-        )
+        try:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                **as_user(self.user),
+            )
+        except OSError as error:  # no memory, or a program that is being replaced: others must go on
+            self.start_at = self.started_at + WAITS_S[-1]
+            say(f"{self.name} cannot be started ({error}); it is tried again in {WAITS_S[-1]:g} s")
+            return
         say(f"{self.name} is process {self.process.pid}")
         threading.Thread(target=self._print, args=(self.process.stdout,), daemon=True).start()
 
@@ -100,7 +113,7 @@ class Component:
         """Ask it to end."""
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                self.process.terminate()
+                self.process.send_signal(self.end_by)
 
     def has_ended(self) -> bool:
         """Whether its process is gone."""
@@ -135,11 +148,11 @@ def run(components: Sequence[Component], is_over: threading.Event) -> None:
             if not component.after or by_name[component.after].is_done:
                 component.look()
     say("ending")
-    for later in (True, False):
+    for later, seconds in zip((True, False), END_S, strict=True):
         ending = [component for component in components if bool(component.after) is later]
         for component in ending:
             component.end()
-        for _ in _until(time.monotonic() + END_S):
+        for _ in _until(time.monotonic() + seconds):
             if all(component.has_ended() for component in ending):
                 break
     say("ended")

@@ -1,7 +1,8 @@
 """Says whether the container's role is healthy: exit code 0, or 1 with a reason. The image's HEALTHCHECK.
 
-The role is the command of the container's first process: ``api-server``, ``scheduler``, ``dag-processor``,
-``triggerer`` or ``celery worker``. Any other command is healthy as long as it runs.
+The role is what the arguments say, otherwise the command of the container's first process. That must be an
+init, for Airflow renames its own. Roles: ``api-server``, ``scheduler``, ``dag-processor``, ``triggerer`` and
+``celery worker``; any other command is healthy as long as it runs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def check(command: Sequence[str]) -> str:
     if "api-server" in command:
         return _answers(f"http://127.0.0.1:{os.environ.get('AIRFLOW__API__PORT', '8080')}/api/v2/version")
     if "celery" in command and "worker" in command:
-        name = os.environ.get("BATCH_CELERY_HOSTNAME", f"celery@{os.uname().nodename}")
+        name = f"celery@{os.uname().nodename}"
         app = "airflow.providers.celery.executors.celery_executor.app"
         return _succeeds([sys.executable, "-m", "celery", "--app", app, "inspect", "ping", "-d", name])
     for role, job in JOBS.items():
@@ -50,7 +51,8 @@ def _succeeds(command: list[str]) -> str:
 
 def main() -> int:
     """Check the container's role."""
-    command = Path("/proc/1/cmdline").read_bytes().decode("utf-8", "replace").replace("\0", " ").split()
+    first = Path("/proc/1/cmdline")
+    command = sys.argv[1:] or first.read_bytes().decode("utf-8", "replace").replace("\0", " ").split()
     problem = check(command)
     if problem:
         print(problem, file=sys.stderr)

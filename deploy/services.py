@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import programs
-from components import Component
+from components import Component, as_user
 from project import LocalError
 
 PROGRAMS = ("postgres", "redis")  # those that pip cannot install
-DATABASE, BUCKET = "airflow", "batch"
+DATABASE, RESULTS, BUCKET = "airflow", "celery", "batch"
 POSTGRES_USERS = ("postgres", "nobody")  # it refuses to run as root
+FOR_ROOT = Path("/var/lib")
 VOLUME_MB = 256
 READY_WITHIN_S = 90
 
@@ -39,16 +41,18 @@ class Services:
     @property
     def database_url(self) -> str:
         """The metadata database, as SQLAlchemy has it."""
-        return f"postgresql+psycopg2://{self._login}"
+        return f"postgresql+psycopg2://{self._login(DATABASE, 'postgres')}"
 
     @property
     def result_backend(self) -> str:
-        """Where Celery writes how its tasks ended. With Redis, the scheduler would stop when Redis does."""
-        return f"db+postgresql+psycopg2://{self._login}"
+        """Where Celery writes how its tasks ended. With Redis, the scheduler would stop when Redis does.
 
-    @property
-    def _login(self) -> str:
-        return f"{DATABASE}:{self.secrets['postgres']}@127.0.0.1:{self.ports['postgres']}/{DATABASE}"
+        It has a user of its own: workers have no way to the metadata.
+        """
+        return f"db+postgresql+psycopg2://{self._login(RESULTS, 'celery')}"
+
+    def _login(self, name: str, secret: str) -> str:
+        return f"{name}:{self.secrets[secret]}@127.0.0.1:{self.ports['postgres']}/{name}"
 
     @property
     def broker_url(self) -> str:
@@ -149,8 +153,8 @@ class Services:
             config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}),
         )
 
-    def make_database(self) -> None:
-        """Make the metadata database, once."""
+    def make_databases(self) -> None:
+        """Make the database of the metadata, and that of Celery's results with its user, once."""
         import psycopg2
 
         login = {"user": DATABASE, "password": self.secrets["postgres"], "dbname": "postgres"}
@@ -158,9 +162,16 @@ class Services:
         with contextlib.closing(connection):
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
-                if cursor.fetchone() is None:
+                cursor.execute("SELECT datname FROM pg_database")
+                known = {name for (name,) in cursor.fetchall()}
+                if DATABASE not in known:
                     cursor.execute(f"CREATE DATABASE {DATABASE}")
+                cursor.execute(f"REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC")
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (RESULTS,))
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE ROLE {RESULTS} LOGIN PASSWORD %s", (self.secrets["celery"],))
+                if RESULTS not in known:
+                    cursor.execute(f"CREATE DATABASE {RESULTS} OWNER {RESULTS}")
 
     # --- how each is started ---
 
@@ -173,46 +184,46 @@ class Services:
             environment=_plain_environment(),
             folder=str(data),
             user=_postgres_user(),
+            end_by=signal.SIGINT,  # it does not wait for those who are connected
         )
 
     def _postgres_folder(self) -> Path:
-        """Return the data folder: elsewhere if its user could not reach one here."""
-        user = _postgres_user()
-        own = self.folder / "postgres"
-        if user is None or _can_reach(user, self.folder):
-            return own
-        return Path("/var/tmp") / f"batch-cluster-{_tag(own)}"  # noqa: S108 - its mode is 0700
+        """Return the data folder. For root it is elsewhere: the database runs as a user who cannot come here.
+
+        Other passwords are another database: its name has a hash of them.
+        """
+        if _postgres_user() is None:
+            return self.folder / "postgres"
+        tag = hashlib.sha256(f"{self.folder} {self.secrets['postgres']}".encode()).hexdigest()[:12]
+        return FOR_ROOT / f"batch-cluster-{tag}"
 
     def _install_postgres(self) -> None:
         data, user = self._postgres_folder(), _postgres_user()
         if (data / "PG_VERSION").exists():
-            owner = pwd.getpwuid(data.stat().st_uid).pw_name
-            if user is not None and owner != user:
-                raise LocalError(f"{data} belongs to {owner} and not to {user}; remove it")
             return
-        shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(parents=True)
-        data.chmod(0o700)
+        new = data.with_name(f"{data.name}.new")  # a kill leaves no half of it in its place
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True, mode=0o700)
         with tempfile.NamedTemporaryFile("w") as password:  # only its user reads it
             password.write(self.secrets["postgres"])
             password.flush()
             if user is not None:
-                shutil.chown(data, user)
+                shutil.chown(new, user)
                 shutil.chown(password.name, user)
-            command = [str(programs.find("initdb")), "-D", str(data), "-U", DATABASE, "-A", "scram-sha-256"]
-            as_user: dict[str, Any] = {"user": user, "extra_groups": []} if user else {}
+            command = [str(programs.find("initdb")), "-D", str(new), "-U", DATABASE, "-A", "scram-sha-256"]
             ended = subprocess.run(
                 [*command, f"--pwfile={password.name}", "-E", "UTF8", "--locale=C.UTF-8"],
-                cwd=data,
+                cwd=new,
                 env=_plain_environment(),
                 capture_output=True,
                 text=True,
                 check=False,
-                **as_user,
+                **as_user(user),
             )
         if ended.returncode:
-            shutil.rmtree(data, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             raise LocalError(f"PostgreSQL could not be prepared:\n{ended.stdout}{ended.stderr}".rstrip())
+        new.rename(data)
 
     def _redis(self) -> Component:
         folder = self.folder / "redis"
@@ -261,15 +272,6 @@ def _postgres_user() -> str | None:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in POSTGRES_USERS if name in known)
-
-
-def _can_reach(user: str, folder: Path) -> bool:
-    command = ["test", "-x", str(folder)]
-    return subprocess.run(command, user=user, extra_groups=[], cwd="/", check=False).returncode == 0
-
-
-def _tag(path: Path) -> str:
-    return hashlib.sha256(str(path).encode()).hexdigest()[:12]
 
 
 def _plain_environment() -> dict[str, str]:

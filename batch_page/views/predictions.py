@@ -23,7 +23,7 @@ from batch_page.charts import Mark, Series, lines, stacked_bars
 from batch_page.choice import chosen_model, visible_models
 from batch_page.digits import picture_of
 from batch_page.pipelines import pipelines
-from batch_page.queries import UnavailableError
+from batch_page.queries import Remembered, UnavailableError
 from batch_page.rendering import rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
 from batch_serving.prediction.places import days_of, folder_of
@@ -44,6 +44,8 @@ MOST_FEATURES = 12
 
 RUN_ID, ROW_ID = COLUMNS.index("run_id"), COLUMNS.index("row_id")
 PREDICTION, SCORED_AT = COLUMNS.index("prediction"), COLUMNS.index("scored_at")
+
+CONTENTS = Remembered(500)  # of files that are not on disk, compressed: some 20 KB for a day
 
 Row = dict[str, str]
 
@@ -202,9 +204,7 @@ def _content(path: UPath, identity: str) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         if is_local(path):
             return read_whole(path)
-        return zlib.decompress(
-            REMEMBERED.get(("content", str(path)), identity, lambda: zlib.compress(read_whole(path), 1))
-        )
+        return zlib.decompress(CONTENTS.get(str(path), identity, lambda: zlib.compress(read_whole(path), 1)))
     return b""
 
 

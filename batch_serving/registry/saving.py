@@ -167,16 +167,22 @@ class SavedVersions(ModelVersions):
         data, tag = read_with_tag(path)
         if data is None:
             return None
-        with contextlib.suppress(ValueError, KeyError, RecursionError):  # a corrupt record is no record
+        # A corrupt record is no record, and the run makes another version.
+        with contextlib.suppress(ValueError, KeyError, RecursionError, ModelStoreError):
             version = str(unseal(data)["version"])
             folder = self.folder(version)
-            if exists(folder / "metadata.json"):
-                return version
-            if exists(folder / "model.joblib") and not exists(folder / BEING_PRUNED):
+            if not exists(folder / "metadata.json") and self._has_model(folder):
                 self._complete(version, data)
+            if self._has_model(folder):
+                self.metadata(version)
                 return version
+            delete(folder / "metadata.json")  # a prune came in between
         delete_if_unchanged(path, tag)
         return None
+
+    @staticmethod
+    def _has_model(folder: UPath) -> bool:
+        return exists(folder / "model.joblib") and not exists(folder / BEING_PRUNED)
 
     def _complete(self, version: str, whole: bytes) -> None:
         with contextlib.suppress(ChangedError):  # another try has written the same
@@ -207,6 +213,9 @@ class SavedVersions(ModelVersions):
             delete(self._begun(self.metadata(version)))
         with contextlib.suppress(FileNotFoundError):  # another prune removes it
             delete(folder / "metadata.json")  # without it there is no version
+            delete(
+                folder / "model.joblib"
+            )  # before the mark: without either, a try that goes on would finish it
             delete(folder)
 
     def remove_unfinished(self) -> None:

@@ -176,6 +176,22 @@ def test_the_storage_is_silent_for_half_a_minute(cluster: RunningCluster) -> Non
     assert run["state"] == "success"
 
 
+def test_the_storage_fails_a_third_of_all_requests_and_is_slow(cluster: RunningCluster) -> None:
+    started = time.monotonic()
+    cluster.storage.failing, cluster.storage.slow = 1 / 3, 1 / 10
+    try:
+        states = {
+            dag_id: cluster.run(dag_id)["state"] for dag_id in ("train_model", "predict", "collect_weather")
+        }
+    finally:
+        cluster.storage.failing = cluster.storage.slow = 0.0
+    print(
+        f"\n  {cluster.storage.failed} requests answered with 500: {time.monotonic() - started:.0f} s, {states}"
+    )
+    assert set(states.values()) == {"success"}
+    assert cluster.storage.failed > 10
+
+
 def test_a_worker_is_killed_with_no_retry_left(cluster: RunningCluster) -> None:
     cluster.slack.messages.clear()
     task = begun(cluster, "slow_once", 60)

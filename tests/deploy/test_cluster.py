@@ -15,8 +15,8 @@ import checkouts
 import pytest
 from cluster import REFUSED, Cluster
 from cluster_checks import check_clocks, check_secrets
-from cluster_settings import CONTROL_ONLY, JWT_SECRET, SECRET_KEY, WORKERS, ClusterSettings
-from project import LocalError
+from cluster_settings import CONTROL_ONLY, FERNET_KEY, JWT_SECRET, SECRET_KEY, WORKERS, ClusterSettings
+from project import LocalError, read_env_file
 from running_airflow import ROOT, wait_until
 
 GOOD = {JWT_SECRET: "j" * 64, SECRET_KEY: "s" * 32}
@@ -33,6 +33,8 @@ def project(tmp_path: Path) -> Path:
         (folder / name).write_text(f"# {name}\n", encoding="utf-8")
     (folder / "output").mkdir()
     (folder / ".env").write_text("SECRET=1\n", encoding="utf-8")
+    (folder / "deploy" / "secrets").mkdir()
+    (folder / "deploy" / "secrets" / "jwt_secret").write_text("secret", encoding="utf-8")
     return folder
 
 
@@ -50,6 +52,7 @@ def test_a_copy_is_the_same_and_has_no_secret(project: Path, tmp_path: Path) -> 
         checkouts.check_same(project, {"w1": copy})
     assert not (copy / ".env").exists()
     assert not (copy / "output").exists()
+    assert not (copy / "deploy" / "secrets").exists()
     assert not list(tmp_path.glob("copy.*"))
 
 
@@ -127,9 +130,31 @@ def test_a_worker_knows_no_secret_of_the_control_plane(settings: ClusterSettings
     for name in WORKERS:
         worker = settings.worker(name)
         assert not set(CONTROL_ONLY) & set(worker)
-        assert settings.secrets[JWT_SECRET] not in worker.values()
+        known = " ".join(worker.values())
+        assert not [key for key in ("postgres", JWT_SECRET, FERNET_KEY) if settings.secrets[key] in known]
     hosts = {settings.worker(name)["BATCH_WORKER_HOST"] for name in WORKERS}
     assert len(hosts) == len(WORKERS)
+
+
+def test_a_port_that_is_taken_is_said(settings: ClusterSettings) -> None:
+    settings.check_ports()
+    said = f"port {settings.ports['redis']}, for redis, cannot be used"
+    with socket.create_server(("127.0.0.1", settings.ports["redis"])), pytest.raises(LocalError, match=said):
+        settings.check_ports()
+
+
+def test_the_parts_get_nothing_that_the_shell_has_for_others(
+    settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of another cloud")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://elsewhere")
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    control = {**read_env_file(ROOT / "deploy" / "local.env"), **settings.control}
+    found = Cluster(settings.home, control, parts=settings)
+    workers = {name: {**control, **settings.worker(name)} for name in WORKERS}
+    for component in found._components(workers):
+        environment = component.environment or {}
+        assert not {"AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "SOME_TOKEN"} & set(environment)
 
 
 def test_a_worker_can_have_settings_of_its_own(settings: ClusterSettings) -> None:

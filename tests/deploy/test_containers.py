@@ -50,6 +50,7 @@ def test_the_image_is_installed_from_the_lock_file_and_runs_as_nobody_special() 
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert "USER 50000:50000" in last
     assert "HEALTHCHECK" in last
+    assert "ENTRYPOINT" not in last  # the executor's pods and the chart give whole commands
     assert not re.search(r"apt-get|gcc|/opt/uv", last)
 
 

@@ -16,6 +16,7 @@ from cluster_settings import ClusterSettings
 from local import Api, free_ports, read_env_file
 from pytest_httpserver import HTTPServer
 from running_airflow import ROOT, Running, copied
+from s3_faults import OutOfOrder, proxy
 from servers import Kma, Slack
 
 PARTS = (
@@ -30,9 +31,10 @@ QUICK = {  # a worker that is lost is noticed within half a minute
 
 
 class RunningCluster(Running):
-    """Its processes, by part."""
+    """Its processes, by part, and the proxy before its storage."""
 
     instance: Cluster
+    storage: OutOfOrder
 
     def leader(self) -> psutil.Process:
         """Return the process that starts each part again."""
@@ -87,6 +89,9 @@ def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str])
             "AIRFLOW_CONN_SLACK_WEBHOOK": slack.connection,
             **more,
         }
+        storage = OutOfOrder()
+        endpoint = ClusterSettings(home, {}).services.s3_settings["AWS_ENDPOINT_URL"]
+        given["AWS_ENDPOINT_URL"] = stack.enter_context(proxy(endpoint, storage))
         parts = ClusterSettings(home, given)
         control = {**parts.control, "PYTHONPATH": str(project)}
         cluster = Cluster(
@@ -94,4 +99,6 @@ def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str])
         )
         stack.callback(cluster.stop)
         cluster.start()
-        yield RunningCluster(cluster, Api(cluster), project, Path(os.devnull), slack, kma)
+        found = RunningCluster(cluster, Api(cluster), project, Path(os.devnull), slack, kma)
+        found.storage = storage
+        yield found

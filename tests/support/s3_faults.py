@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import random
 import socket
 import struct
 import threading
@@ -61,6 +62,24 @@ class Faults:
             count = len(self.asked)
             fails = count == self.number or (self.lasting and 0 < self.number < count)
             return self.way if fails and applies(self.way, request) else ""
+
+
+class OutOfOrder(Faults):
+    """A storage that answers a share of all requests with 500, and another share late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._draw = random.Random(5)
+        self.failing, self.slow, self.delay_s = 0.0, 0.0, 3.0
+        self.failed = 0
+
+    def next(self, request: str) -> str:
+        with self.lock:
+            fails, waits = self._draw.random() < self.failing, self._draw.random() < self.slow
+            self.failed += fails
+        if waits:
+            time.sleep(self.delay_s)
+        return "500 before" if fails else ""
 
 
 class _Handler(BaseHTTPRequestHandler):
