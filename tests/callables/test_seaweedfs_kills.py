@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from fault_steps import CommandError, outcome_of, write_inputs
 from seaweedfs import SeaweedFs
@@ -45,13 +44,13 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
 @pytest.fixture
 def bucket(storage: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"b{uuid.uuid4().hex}"
-    boto3.client("s3").create_bucket(Bucket=name)
+    storage.services.s3_client().create_bucket(Bucket=name)
     monkeypatch.setenv("BATCH_OUTPUT", f"s3://{name}/output")
     return name
 
 
-def files_of(bucket: str) -> dict[str, bytes]:
-    client = boto3.client("s3")
+def files_of(storage: SeaweedFs, bucket: str) -> dict[str, bytes]:
+    client = storage.services.s3_client()
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     keys = [one["Key"] for page in pages for one in page.get("Contents", ())]
     return {
@@ -98,13 +97,15 @@ def until_done(ask: Callable[[], Any]) -> Any:
     return None
 
 
-def outcome(bucket: str, folder: Path, faults: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
+def outcome(
+    storage: SeaweedFs, bucket: str, folder: Path, faults: Callable[[], AbstractContextManager[None]]
+) -> dict[str, Any]:
     """Run every task and command on a bucket, and return the files, as far as they are the same each time."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for step in write_inputs(folder).all.values():
         with faults():
             until_done(step)
-    return outcome_of(files_of(bucket), set())
+    return outcome_of(files_of(storage, bucket), set())
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -112,13 +113,13 @@ def test_every_task_leaves_the_same_files(
     storage: SeaweedFs, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    right = outcome(bucket, tmp_path / "right", nullcontext)
+    right = outcome(storage, bucket, tmp_path / "inputs", nullcontext)
     draw = random.Random(number)
     other = f"b{uuid.uuid4().hex}"
-    boto3.client("s3").create_bucket(Bucket=other)
+    storage.services.s3_client().create_bucket(Bucket=other)
     monkeypatch.setenv("BATCH_OUTPUT", f"s3://{other}/output")
     before = storage.kills
-    found = outcome(other, tmp_path / "found", lambda: storage.killed(draw.uniform(0, 0.3)))
+    found = outcome(storage, other, tmp_path / "inputs", lambda: storage.killed(draw.uniform(0, 0.3)))
     print(f"\n  {storage.kills - before} kills while 21 tasks and commands ran: the same {len(right)} files")
     assert storage.kills - before == 21
     assert found == right

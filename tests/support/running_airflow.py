@@ -49,7 +49,7 @@ class Running:
 
         wait_until(lambda: ended() and not time.sleep(5) and ended(), f"the end of all runs of {dag_ids}")
 
-    def between_runs(self, seconds: float = 60) -> None:
+    def between_runs(self, seconds: float = 150) -> None:
         """Wait until no run is active and the schedule of no unpaused DAG starts one within so many seconds."""
 
         def undisturbed() -> bool:
