@@ -233,10 +233,11 @@ def identities_below(folder: UPath, first: str, last: str) -> dict[str, str]:
     """
     if object_storage.is_s3(folder):
         found = {}
-        for name, tag in object_storage.tags_below(folder, after=first):
+        # From a little before: some servers take the name of a folder for what comes after all that is in it.
+        for name, tag in object_storage.tags_below(folder, after=first[:-1]):
             if name[: len(last)] > last:
                 break
-            if not any(part.startswith(".") for part in name.split("/")):
+            if name >= first and not any(part.startswith(".") for part in name.split("/")):
                 found[name] = tag
         return found
     shown = [each for each in entries(folder) if first <= each.name <= last and not each.name.startswith(".")]

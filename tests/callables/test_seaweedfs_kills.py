@@ -19,6 +19,9 @@ from seaweedfs import SeaweedFs
 from thorough import tries
 
 from batch_serving.registry.store import ModelStore
+from batch_serving.shared.files import write_atomic
+from batch_serving.shared.paths import output_path
+from batch_serving.shared.reading import identities_below
 from batch_serving.shared.unreachable import UnreachableError
 
 pytestmark = [pytest.mark.slow, pytest.mark.extra("cluster"), pytest.mark.timeout(900)]
@@ -83,6 +86,15 @@ def test_overlapping_tries_make_one_version_each(storage: SeaweedFs, bucket: str
     for number, version in found:
         assert store.load(version)["number"] == number
         assert store.find(f"run {number}", moment, "i") == version
+
+
+def test_a_listing_has_all_folders_from_the_first_to_the_last(bucket: str) -> None:
+    root = output_path("predictions", "m")
+    for name in ("date=2026-01-01/a.csv", "date=2026-01-02/b.csv", "date=2026-01-03/c.csv", "drift/d.csv"):
+        write_atomic(root / name, b"x")
+    found = identities_below(root, "date=2026-01-02", "date=2026-01-03")
+    assert list(found) == ["date=2026-01-02/b.csv", "date=2026-01-03/c.csv"]
+    assert all(found.values())
 
 
 def until_done(ask: Callable[[], Any]) -> Any:
