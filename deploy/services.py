@@ -176,7 +176,7 @@ class Services:
     # --- how each is started ---
 
     def _postgres(self) -> Component:
-        data = self._postgres_folder()
+        data = self.postgres_folder()
         options = ["-D", str(data), "-p", str(self.ports["postgres"]), "-h", "127.0.0.1", "-k", ""]
         return Component(
             "postgres",
@@ -187,7 +187,7 @@ class Services:
             end_by=signal.SIGINT,  # it does not wait for those who are connected
         )
 
-    def _postgres_folder(self) -> Path:
+    def postgres_folder(self) -> Path:
         """Return the data folder. For root it is elsewhere: the database runs as a user who cannot come here.
 
         Other passwords are another database: its name has a hash of them.
@@ -198,7 +198,7 @@ class Services:
         return FOR_ROOT / f"batch-cluster-{tag}"
 
     def _install_postgres(self) -> None:
-        data, user = self._postgres_folder(), _postgres_user()
+        data, user = self.postgres_folder(), _postgres_user()
         if (data / "PG_VERSION").exists():
             return
         new = data.with_name(f"{data.name}.new")  # a kill leaves no half of it in its place

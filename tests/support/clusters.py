@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,8 @@ def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str])
         cluster = Cluster(
             home, control, dags_folder=project / "dags", temporary=True, parts=parts, project=project
         )
+        database = parts.services.postgres_folder()  # for root, not in this folder
+        stack.callback(shutil.rmtree, database, ignore_errors=True)
         stack.callback(cluster.stop)
         cluster.start()
         found = RunningCluster(cluster, Api(cluster), project, Path(os.devnull), slack, kma)
