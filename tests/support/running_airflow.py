@@ -59,7 +59,9 @@ class Running:
             runs = [run for dag in unpaused for run in self.api.runs(dag["dag_id"])]
             return all(datetime.fromisoformat(each) > soon for each in due) and all(map(_ended, runs))
 
-        wait_until(lambda: undisturbed() and not time.sleep(5) and undisturbed(), "a time between two runs")
+        wait_until(
+            lambda: undisturbed() and not time.sleep(5) and undisturbed(), "a time between two runs", 420
+        )
 
     def tasks(self, run: dict[str, Any]) -> dict[str, str]:
         """Return the state of each task of a run."""
