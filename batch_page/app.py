@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.base import RequestResponseEndpoint
 
 from batch_page.access import asked
 from batch_page.asked import LANGUAGE_COOKIE, LANGUAGES, Asked
@@ -35,7 +36,7 @@ def application() -> FastAPI:
     return app
 
 
-async def _in_time_with_headers(request: Request, call_next):  # type: ignore[no-untyped-def] # as Starlette has it
+async def _in_time_with_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
     with answered_within():
         response = await call_next(request)
     response.headers.setdefault("Content-Security-Policy", POLICY)

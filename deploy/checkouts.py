@@ -1,4 +1,4 @@
-"""The workers' copies of the project: the same files as here, and what tells that they are the same."""
+"""The workers' copies of the project, and whether they are the same as the project here."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ again when it ends (deploy/components.py).
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 import checkouts
 import programs
 from cluster_checks import check_clocks, check_secrets
-from cluster_settings import LOG_PORT, WORKERS, ClusterSettings
+from cluster_settings import HOST, LOG_PORT, WORKERS, ClusterSettings, host_of
 from components import Component
 from instance import STOP_TIMEOUT_S, Instance, relative
 from project import HOME, ROOT, LocalError, project_settings
@@ -87,7 +86,7 @@ class Cluster(Instance):
         }
         for setting in [one for one in environment if one.startswith("AIRFLOW__DATABASE__")]:
             del environment[setting]  # a worker has no way to the metadata
-        host = settings["BATCH_WORKER_HOST"]
+        host = settings[HOST]
         return Component(
             name,
             ("airflow", "celery", "worker", "--celery-hostname", f"{name}@{host}"),
@@ -98,8 +97,9 @@ class Cluster(Instance):
         )
 
     def _missing(self) -> list[str]:
-        with contextlib.suppress(FileNotFoundError):
-            raise LocalError((self.home / REFUSED).read_text(encoding="utf-8"))
+        refused = self.home / REFUSED
+        if refused.exists():
+            raise LocalError(refused.read_text(encoding="utf-8"))
         missing = super()._missing()
         if missing and missing != ["the first DAGs"]:
             return missing
@@ -123,9 +123,7 @@ def _without_the_shells(environment: Mapping[str, str], settings: Mapping[str, s
     """Return an environment without what the shell has for other programs: tokens, keys of other clouds."""
     ours = ("AIRFLOW", "BATCH_", "PYTHON", "LC_", "OMP_", "OPENBLAS_")
     kept = {name: value for name, value in environment.items() if name.startswith(ours) or name in FROM_SHELL}
-    hosts = ",".join(
-        [kept.get("NO_PROXY", ""), *(f"127.0.0.{11 + number}" for number in range(len(WORKERS)))]
-    )
+    hosts = ",".join([kept.get("NO_PROXY", ""), *map(host_of, WORKERS)])
     return {
         **kept,
         **settings,

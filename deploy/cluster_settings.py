@@ -18,7 +18,7 @@ from services import PORTS as SERVICE_PORTS
 
 WORKERS = ("w1", "w2")
 JWT_SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"  # noqa: S105 - names of settings
-SECRET_KEY = "AIRFLOW__API__SECRET_KEY"  # noqa: S105
+SECRET_KEY = "AIRFLOW__API__SECRET_KEY"  # noqa: S105 - the same
 FERNET_KEY = "AIRFLOW__CORE__FERNET_KEY"
 HOST = "BATCH_WORKER_HOST"
 LOG_PORT = "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT"
@@ -124,13 +124,17 @@ class ClusterSettings:
     def worker(self, name: str) -> dict[str, str]:
         """Return what a worker has; ``worker.env`` in its folder comes first."""
         shared = {key: value for key, value in self.shared.items() if key not in CONTROL_ONLY}
-        number = 11 + WORKERS.index(name)
         own = {
-            HOST: f"127.0.0.{number}",
+            HOST: host_of(name),
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "worker_host.name",
             "PYTHONPATH": str(self.checkout(name)),
         }
         return {**shared, **own, **read_env_file(self.worker_folder(name) / "worker.env")}
+
+
+def host_of(worker: str) -> str:
+    """Return a worker's own address, where its log server listens."""
+    return f"127.0.0.{11 + WORKERS.index(worker)}"
 
 
 def free_ports(names: tuple[str, ...]) -> dict[str, int]:

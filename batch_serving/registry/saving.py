@@ -65,7 +65,7 @@ class SavedVersions(ModelVersions):
         made = {"run_id": run_id, "inputs": inputs}
         if not is_local(self.root) and (begun := self._finish(made)) is not None:
             return begun
-        ending = f"-{_hash_of(made)[:8]}"
+        ending = _ending_of(made)
         newest_first = reversed(self.versions(_stamp(run_after)))
         versions = sorted(newest_first, key=lambda version: not version.endswith(ending))
         return next(self._made_by(made, versions), None)
@@ -113,7 +113,7 @@ class SavedVersions(ModelVersions):
         try:
             write_synced(staging / "model.joblib", data)
             with locked(self.root, LOCK_TIMEOUT_S):
-                ending = f"-{_hash_of(record)[:8]}"
+                ending = _ending_of(record)
                 names = [entry.name for entry in entries(self.root / "versions")]
                 same = [name for name in names if name.endswith(ending) and not name.startswith(".")]
                 made = next(self._made_by(record, same), None)
@@ -138,7 +138,7 @@ class SavedVersions(ModelVersions):
                 return self._is_there_already(begun, record)
             since = _stamp(made_at)
             names = [entry.name for entry in entries(self.root / "versions") if entry.name >= since]
-            version = _free_name(made_at, f"-{_hash_of(record)[:8]}", names)
+            version = _free_name(made_at, _ending_of(record), names)
             try:
                 write_if_unchanged(self.folder(version) / "model.joblib", data, "")
             except ChangedError:  # another try of this run, in the same second
@@ -167,22 +167,27 @@ class SavedVersions(ModelVersions):
         data, tag = read_with_tag(path)
         if data is None:
             return None
-        # A corrupt record is no record, and the run makes another version.
+        # The run makes another version if the record is corrupt.
         with contextlib.suppress(ValueError, KeyError, RecursionError, ModelStoreError):
             version = str(unseal(data)["version"])
-            folder = self.folder(version)
-            if not exists(folder / "metadata.json") and self._has_model(folder):
-                self._complete(version, data)
-            if self._has_model(folder):
-                self.metadata(version)
+            if exists(self.folder(version) / "metadata.json"):
+                self.metadata(version)  # one that is corrupt is not found
                 return version
-            delete(folder / "metadata.json")  # a prune came in between
+            if self._complete_unless_pruned(version, data):
+                return version
         delete_if_unchanged(path, tag)
         return None
 
-    @staticmethod
-    def _has_model(folder: UPath) -> bool:
-        return exists(folder / "model.joblib") and not exists(folder / BEING_PRUNED)
+    def _complete_unless_pruned(self, version: str, whole: bytes) -> bool:
+        """Make a version visible, and return whether it is; not if a prune is removing it."""
+        folder = self.folder(version)
+        if not exists(folder / "model.joblib") or exists(folder / BEING_PRUNED):
+            return False
+        self._complete(version, whole)
+        if exists(folder / "model.joblib"):
+            return True
+        delete(folder / "metadata.json")  # the prune deleted the model in between
+        return False
 
     def _complete(self, version: str, whole: bytes) -> None:
         with contextlib.suppress(ChangedError):  # another try has written the same
@@ -204,18 +209,16 @@ class SavedVersions(ModelVersions):
             hidden = path.with_name(f"{PRUNED}{version}-{uuid.uuid4().hex[:8]}")
             with reached(path, "deleted"):
                 path.rename(hidden)
-                sync_folder(
-                    path.parent
-                )  # before its files go: a power loss must not leave a version without them
+                # Before its files go: a power loss must not leave a version without them.
+                sync_folder(path.parent)
             delete(folder.with_name(hidden.name))
             return
         with contextlib.suppress(ModelStoreError):  # without a record that can be read, it is never found
             delete(self._begun(self.metadata(version)))
         with contextlib.suppress(FileNotFoundError):  # another prune removes it
-            delete(folder / "metadata.json")  # without it there is no version
-            delete(
-                folder / "model.joblib"
-            )  # before the mark: without either, a try that goes on would finish it
+            delete(folder / "metadata.json")  # the version is gone with it
+            # Before the mark: a try that goes on would finish a version that has a model and no mark.
+            delete(folder / "model.joblib")
             delete(folder)
 
     def remove_unfinished(self) -> None:
@@ -252,6 +255,11 @@ def _free_name(made_at: datetime, ending: str, names: list[str]) -> str:
 def _hash_of(made: Record) -> str:
     """Return what stands for a run and its inputs."""
     return sha256(to_json([made.get("run_id"), made.get("inputs")]))
+
+
+def _ending_of(made: Record) -> str:
+    """Return how the names of a run's versions end."""
+    return f"-{_hash_of(made)[:8]}"
 
 
 def _starting_with(folder: UPath, start: str) -> list[Path]:

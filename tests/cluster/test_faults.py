@@ -144,7 +144,7 @@ def test_a_worker_is_asked_to_end(cluster: RunningCluster) -> None:
     started = time.monotonic()
     cluster.kill(worker_of(task), number=signal.SIGTERM)
     run = ended(cluster, task)
-    said("worker told to end", started, run, cluster)
+    said("SIGTERM to a worker", started, run, cluster)
     assert (run["state"], len(cluster.tries(run, "work"))) == ("success", 1)
 
 
@@ -153,7 +153,7 @@ def test_each_service_and_component_is_killed(cluster: RunningCluster) -> None:
         task = begun(cluster, "slow", 4 + 10 * len(parts))
         started = time.monotonic()
         for part in parts:
-            # PostgreSQL is told to end at once, as its administrator does; what a power cut does to the others.
+            # PostgreSQL gets SIGINT, its fast shutdown; the others what a power cut does.
             cluster.kill(part, number=signal.SIGINT if part == "postgres" else signal.SIGKILL)
             wait_until(lambda part=part: cluster.part(part), f"{part} again", 60)
             time.sleep(5)

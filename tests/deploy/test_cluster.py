@@ -1,4 +1,4 @@
-"""What `make cluster` refuses, what it keeps secret, and what each part of it is told; tests/cluster runs one."""
+"""What `make cluster` refuses, what it keeps secret, and what each part gets; tests/cluster runs one."""
 
 from __future__ import annotations
 

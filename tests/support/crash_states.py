@@ -300,7 +300,7 @@ def _number(arguments: str) -> int:
 
 
 def _after(arguments: str) -> str:
-    """Return the arguments after the descriptor, whose path is no text."""
+    """Return the arguments after the descriptor and its path."""
     found = DESCRIPTOR.match(arguments)
     return arguments[found.end() :] if found is not None else arguments
 

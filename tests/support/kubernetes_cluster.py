@@ -241,7 +241,9 @@ def _is_selected(pod: Json, asked: Mapping[str, str]) -> bool:
     """Return whether a pod has the labels that are asked for: ``a=b``, ``a!=b``, ``a`` and ``!a``."""
     labels = pod["metadata"].get("labels") or {}
     for part in filter(None, asked.get("labelSelector", "").split(",")):
-        name, operator, value = re.fullmatch(r"!?([^!=]+)(!?==?)?(.*)", part).groups()  # type: ignore[union-attr]
+        found = re.fullmatch(r"!?([^!=]+)(!?==?)?(.*)", part)
+        assert found is not None, part
+        name, operator, value = found.groups()
         if operator is None:
             fits = (name in labels) is not part.startswith("!")
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from stores import MOMENT, save, together
 
+from batch_serving.registry.saving import BEING_PRUNED
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.files import seal, write_atomic
@@ -134,6 +135,16 @@ def test_a_version_that_cannot_be_finished_is_made_again(store: ModelStore, dama
     again = save(store, "again", "r", second=9)
     assert store.versions() == [again]
     assert store.load(again) == "again"
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_a_version_that_a_prune_has_marked_stays_when_its_run_asks_for_it(store: ModelStore) -> None:
+    version = save(store, "first", "r")
+    (store.folder(version) / BEING_PRUNED).write_bytes(
+        b""
+    )  # the prune may still find it promoted, and keep it
+    assert store.find("r", MOMENT, "i") == version
+    assert store.load(version) == "first"
 
 
 @in_one_step
