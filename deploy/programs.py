@@ -62,6 +62,8 @@ PROGRAMS = {
     "postgres": Program("a PostgreSQL server", ("initdb", "postgres"), ("postgresql",)),
     "redis": Program("a Redis server", ("redis-server",), ("redis-server",)),
     "strace": Program("strace", ("strace",), ("strace",)),
+    "buildah": Program("buildah", ("buildah",), ("buildah",)),
+    "mmdebstrap": Program("mmdebstrap", ("mmdebstrap",), ("mmdebstrap",)),
     "git": Program("git", ("git",), ("git",)),
     "make": Program("make", ("make",), ("make",)),
 }
