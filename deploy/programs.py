@@ -64,6 +64,7 @@ PROGRAMS = {
     "strace": Program("strace", ("strace",), ("strace",)),
     "buildah": Program("buildah", ("buildah",), ("buildah",)),
     "mmdebstrap": Program("mmdebstrap", ("mmdebstrap",), ("mmdebstrap",)),
+    "cc": Program("a C compiler", ("cc",), ("gcc", "libc6-dev")),
     "git": Program("git", ("git",), ("git",)),
     "make": Program("make", ("make",), ("make",)),
 }

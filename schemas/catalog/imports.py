@@ -150,7 +150,7 @@ def _time_limit() -> Iterator[None]:
         raise _TooSlow(f"{IMPORT_TIMEOUT_S:g} s of the processor's time")
 
     def waited(_number: int, _frame: FrameType | None) -> None:
-        raise _TooSlow(f"{wait:g} s")
+        raise _TooSlow(f"{wait:.0f} s")
 
     begin = time.monotonic()
     outer = signal.getitimer(signal.ITIMER_REAL)[0]

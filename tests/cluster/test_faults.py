@@ -18,7 +18,7 @@ from thorough import tries
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.extra("cluster"),
-    pytest.mark.needs("postgres", "redis"),
+    pytest.mark.needs("postgres", "redis", "cc"),
     pytest.mark.timeout(900),
 ]
 
@@ -221,6 +221,37 @@ def test_a_yaml_is_broken_and_repaired_while_runs_go_on(cluster: RunningCluster)
     wait_until(lambda: not cluster.import_errors(), "the repair", 90)
     assert ended(cluster, task)["state"] == "success"
     assert cluster.run("slow", {"seconds": 1})["state"] == "success"
+
+
+def test_the_clock_jumps_an_hour_forward_and_back(cluster: RunningCluster) -> None:
+    for direction, seconds in (("forward", 3600), ("back", 0)):
+        task = begun(cluster, "slow", 10)
+        started = time.monotonic()
+        cluster.clock.jump(seconds)
+        run = ended(cluster, task)
+        said(f"clock an hour {direction}", started, run, cluster)
+        assert run["state"] == "success"
+        all_there(cluster)
+    assert cluster.run("predict")["state"] == "success"  # and it goes on
+
+
+def test_the_disk_is_full_for_a_while(cluster: RunningCluster) -> None:
+    """Storage, queue and logs are on it, and the workers' folders."""
+    task = begun(cluster, "slow", 5)
+    cluster.disk.fill()
+    started = time.monotonic()
+    try:
+        run_id = cluster.api.trigger("train_model", None)
+        time.sleep(SILENT_S)
+        assert cluster.disk.free_bytes() < 1 << 20
+    finally:
+        cluster.disk.free()
+    run = ended(cluster, task)
+    said(f"disk full for {SILENT_S} s", started, run, cluster)
+    assert run["state"] == "success"
+    trained = ended(cluster, {"dag_id": "train_model", "dag_run_id": run_id})
+    print(f"  a training then: {trained['state']} after {time.monotonic() - started:.0f} s")
+    assert trained["state"] == "success"
 
 
 def test_many_runs_at_the_same_time(cluster: RunningCluster) -> None:

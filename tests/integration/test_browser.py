@@ -57,8 +57,15 @@ def test_the_trigger_form_can_be_sent_unchanged(running: Running, trained: Train
     before = len(running.api.runs("promote_model"))
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
-    form.get_by_text("Run Parameters").click()
-    expect(form.get_by_text("Promote the champion before this one.")).to_be_visible()
+    shown = form.get_by_text("Promote the champion before this one.")
+    toggle = form.get_by_role("button", name="Run Parameters")
+
+    def unfolded() -> bool:  # a form that loads its parameters late folds up again
+        if toggle.get_attribute("aria-expanded") != "true":
+            toggle.click()
+        return shown.is_visible()
+
+    wait_until(unfolded, "the parameters", 60)
     send = form.get_by_role("button", name="Trigger").last
     expect(send).to_be_enabled()
     send.click()

@@ -420,7 +420,8 @@ def test_a_callable_that_breaks_at_import_stops_its_own_file_and_nothing_else(ru
         )
         assert set(errors) == wanted
         assert all("cannot be imported" in text for text in errors.values())
-        assert "it takes more than 10 s" in errors["dag_configs/breaks_by_loop.yaml"]
+        # 10 s of the processor's time; on a loaded machine the clock's limit may come first
+        assert re.search(r"it takes more than \d+ s", errors["dag_configs/breaks_by_loop.yaml"])
         assert running.run("predict")["state"] == "success"
     finally:
         for path in written:

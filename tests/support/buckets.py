@@ -15,13 +15,14 @@ SIGN_IN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DE
 
 # It ends when its input does: also if the tests' process is killed.
 SERVER = """
-import logging, sys
+import logging, os, sys
 from moto.server import ThreadedMotoServer
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line for each request
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(*server.get_host_and_port(), flush=True)
 sys.stdin.read()
+os._exit(0)  # connections that are open would hold it up
 """
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import psutil
 from cluster import Cluster
 from cluster_settings import ClusterSettings
 from local import Api, free_ports, read_env_file
+from machine_faults import SmallDisk, WallClock, small_disk
 from pytest_httpserver import HTTPServer
 from running_airflow import ROOT, Running, copied
 from s3_faults import OutOfOrder, proxy
@@ -24,6 +26,7 @@ PARTS = (
     "batch_cli", "batch_page", "batch_serving", "callables", "dag_configs", "dags", "data", "deploy", "examples",
     "plugins", "schemas",
 )  # fmt: skip
+DISK_MB = 900
 QUICK = {  # a worker that is lost is noticed within half a minute
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
@@ -32,10 +35,12 @@ QUICK = {  # a worker that is lost is noticed within half a minute
 
 
 class RunningCluster(Running):
-    """Its processes, by part, and the proxy before its storage."""
+    """Its processes, by part, the proxy before its storage, its machine's clock, and the disk with all but the database."""
 
     instance: Cluster
     storage: OutOfOrder
+    clock: WallClock
+    disk: SmallDisk
 
     def leader(self) -> psutil.Process:
         """Return the process that starts each part again."""
@@ -74,8 +79,11 @@ def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str])
     for name, text in configs.items():
         (project / "dag_configs" / name).write_text(text, encoding="utf-8")
     home = folder / "home"
-    home.mkdir(mode=0o700)
     with HTTPServer(host="127.0.0.1", threaded=True) as server, contextlib.ExitStack() as stack:
+        disk = stack.enter_context(small_disk(home, DISK_MB))
+        clock = WallClock(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        stack.callback(os.environ.update, PATH=os.environ["PATH"])
+        os.environ["PATH"] = f"{clock.folder}{os.pathsep}{os.environ['PATH']}"
         slack, kma = Slack(server), Kma(server)
         local = read_env_file(ROOT / "deploy" / "local.env")
         given = {
@@ -88,6 +96,7 @@ def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str])
             **free_ports(),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW_CONN_SLACK_WEBHOOK": slack.connection,
+            **clock.settings,
             **more,
         }
         storage = OutOfOrder()
@@ -103,5 +112,5 @@ def started_cluster(folder: Path, more: dict[str, str], configs: dict[str, str])
         stack.callback(cluster.stop)
         cluster.start()
         found = RunningCluster(cluster, Api(cluster), project, Path(os.devnull), slack, kma)
-        found.storage = storage
+        found.storage, found.clock, found.disk = storage, clock, disk
         yield found

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import subprocess
+import sys
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from running_airflow import ROOT
 from stores import together
 
 from batch_serving.notices import claims
@@ -58,15 +61,26 @@ def test_of_many_claimants_at_once_one_wins(place: str) -> None:
 
 def test_of_many_processes_at_once_one_wins(output: Path) -> None:
     path = claims.of_task(new_id(), 1, "slack_webhook")
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        won = pool.map(_claims, [str(path)] * 40)
-    assert sum(won) == 1
+    command = [sys.executable, "-c", CLAIM_TEN_TIMES, str(path)]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    together([partial(process.communicate, "go\n") for process in processes])
+    assert sorted(process.returncode for process in processes) == [0, 0, 0, 1]  # how many each has won
 
 
-def _claims(path: str) -> bool:
-    from upath import UPath
-
-    return claims.claim(UPath(path)) is not None
+CLAIM_TEN_TIMES = """
+import sys
+from upath import UPath
+from batch_serving.notices import claims
+print("ready", flush=True)
+sys.stdin.readline()
+sys.exit(sum(claims.claim(UPath(sys.argv[1])) is not None for _ in range(10)))
+"""
 
 
 @in_one_step
