@@ -31,6 +31,9 @@ WAITS_S = (1.0, 2.0, 5.0, 15.0, 60.0)  # before each start again; the last one f
 STEADY_S = 300.0  # one that has run this long starts with the first wait
 END_S = (15.0, 13.0)  # for those that come after another, and then for the others
 LOOK_S = 0.2
+# After a jump of the wall clock backwards they would sleep until it is where it was at their last heartbeat.
+BY_THE_CLOCK = ("scheduler", "dag-processor", "triggerer")
+CLOCK_BACK_S = 30.0
 
 
 def as_user(name: str | None) -> dict[str, Any]:
@@ -140,10 +143,29 @@ def end_listeners(address: str) -> None:
                 process.wait(5)
 
 
+class WallClock:
+    """The clock of this machine, beside one that never jumps."""
+
+    def __init__(self) -> None:
+        """Note what it shows."""
+        self._ahead = time.time() - time.monotonic()
+
+    def went_back(self) -> float:
+        """Return by how many seconds it was set back since the last call; 0 below ``CLOCK_BACK_S``."""
+        before, self._ahead = self._ahead, time.time() - time.monotonic()
+        return before - self._ahead if before - self._ahead >= CLOCK_BACK_S else 0.0
+
+
 def run(components: Sequence[Component], is_over: threading.Event) -> None:
     """Keep these running until ``is_over`` is set, then end them, those that others come after at last."""
     by_name = {component.name: component for component in components}
+    clock = WallClock()
     while not is_over.wait(LOOK_S):
+        if seconds := clock.went_back():
+            say(f"the clock went back by {seconds:.0f} s; {', '.join(BY_THE_CLOCK)} are started again")
+            for component in components:
+                if component.name in BY_THE_CLOCK:
+                    component.end()
         for component in components:
             if not component.after or by_name[component.after].is_done:
                 component.look()

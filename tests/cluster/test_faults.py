@@ -57,6 +57,13 @@ def begun(cluster: RunningCluster, dag_id: str, seconds: int) -> dict[str, Any]:
     return found
 
 
+def task_of(cluster: RunningCluster, task: dict[str, Any]) -> dict[str, Any]:
+    """Return what the API says of a task now."""
+    path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+    found: dict[str, Any] = patiently(lambda: cluster.api.get(path))
+    return found
+
+
 def ended(cluster: RunningCluster, task: dict[str, Any]) -> dict[str, Any]:
     """Return the run of a task, once it has ended."""
     path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}"
@@ -223,18 +230,6 @@ def test_a_yaml_is_broken_and_repaired_while_runs_go_on(cluster: RunningCluster)
     assert cluster.run("slow", {"seconds": 1})["state"] == "success"
 
 
-def test_the_clock_jumps_an_hour_forward_and_back(cluster: RunningCluster) -> None:
-    for direction, seconds in (("forward", 3600), ("back", 0)):
-        task = begun(cluster, "slow", 10)
-        started = time.monotonic()
-        cluster.clock.jump(seconds)
-        run = ended(cluster, task)
-        said(f"clock an hour {direction}", started, run, cluster)
-        assert run["state"] == "success"
-        all_there(cluster)
-    assert cluster.run("predict")["state"] == "success"  # and it goes on
-
-
 def test_the_disk_is_full_for_a_while(cluster: RunningCluster) -> None:
     """Storage, queue and logs are on it, and the workers' folders."""
     task = begun(cluster, "slow", 5)
@@ -252,6 +247,29 @@ def test_the_disk_is_full_for_a_while(cluster: RunningCluster) -> None:
     trained = ended(cluster, {"dag_id": "train_model", "dag_run_id": run_id})
     print(f"  a training then: {trained['state']} after {time.monotonic() - started:.0f} s")
     assert trained["state"] == "success"
+
+
+def test_the_clock_jumps_an_hour_back_and_forward_again(cluster: RunningCluster) -> None:
+    """Runs that were due before the jump back wait until they are due again; new ones do not."""
+    cluster.between_runs(60)
+    early = begun(cluster, "slow", 10)
+    started = time.monotonic()
+    cluster.jump(-3600)
+    new = patiently(lambda: cluster.run("slow", {"seconds": 1}))
+    print(
+        f"\n  a new run after a jump of the clock back: {new['state']} after {time.monotonic() - started:.0f} s"
+    )
+    assert new["state"] == "success"
+    assert task_of(cluster, early)["state"] in ("up_for_retry", "success")
+    all_there(cluster)
+    late = begun(cluster, "slow", 10)
+    started = time.monotonic()
+    cluster.jump(0)
+    for fault, task in (("back", early), ("forward", late)):
+        run = ended(cluster, task)
+        said(f"clock an hour {fault}", started, run, cluster)
+        assert run["state"] == "success"
+    assert patiently(lambda: cluster.run("predict"))["state"] == "success"  # and it goes on
 
 
 def test_many_runs_at_the_same_time(cluster: RunningCluster) -> None:

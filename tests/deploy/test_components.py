@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import components
 import psutil
 import pytest
 from running_airflow import ROOT, wait_until
@@ -73,3 +74,24 @@ def test_all_end_with_it(started, number: int) -> None:
     assert process.wait(20) == 0
     assert time.monotonic() - start < 15
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+class Clock:
+    """A machine's two clocks, which the test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall = self.steady = 1000.0
+        monkeypatch.setattr(components.time, "time", lambda: self.wall)
+        monkeypatch.setattr(components.time, "monotonic", lambda: self.steady)
+
+
+@pytest.mark.parametrize(("jump", "seen"), [(-3600, 3600), (-31, 31), (-29, 0), (0, 0), (3600, 0)], ids=str)
+def test_a_jump_of_the_clock_backwards_is_noticed_once(
+    monkeypatch: pytest.MonkeyPatch, jump: int, seen: int
+) -> None:
+    clock = Clock(monkeypatch)
+    wall_clock = components.WallClock()
+    clock.steady += 10
+    clock.wall += 10 + jump
+    assert wall_clock.went_back() == seen
+    assert wall_clock.went_back() == 0

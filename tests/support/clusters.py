@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import requests
 from cluster import Cluster
 from cluster_settings import ClusterSettings
 from local import Api, free_ports, read_env_file
 from machine_faults import SmallDisk, WallClock, small_disk
+from project import LocalError
 from pytest_httpserver import HTTPServer
-from running_airflow import ROOT, Running, copied
+from running_airflow import ROOT, Running, copied, wait_until
 from s3_faults import OutOfOrder, proxy
 from servers import Kma, Slack
+from thorough import tries
 
 PARTS = (
     "batch_cli", "batch_page", "batch_serving", "callables", "dag_configs", "dags", "data", "deploy", "examples",
@@ -31,6 +34,9 @@ QUICK = {  # a worker that is lost is noticed within half a minute
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    # A message that Redis has lost: twice as long as many runs wait in the queue.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(tries(50, 400)),
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
 }
 
 
@@ -64,6 +70,17 @@ class RunningCluster(Running):
         for process in [part, *(part.children(recursive=True) if whole else ())]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
+
+    def jump(self, seconds: int) -> None:
+        """Set the machine's clock to so many seconds after the true time, and log in again."""
+        self.clock.jump(seconds)
+
+        def logged_in() -> Api | None:
+            with contextlib.suppress(LocalError, requests.RequestException):
+                return Api(self.instance)
+            return None
+
+        self.api = wait_until(logged_in, "the login", 60)
 
     def tries(self, run: dict[str, str], task_id: str) -> list[dict[str, object]]:
         """Return the tries of a task, oldest first."""
