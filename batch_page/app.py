@@ -15,10 +15,17 @@ from batch_page.asked import LANGUAGE_COOKIE, LANGUAGES, Asked
 from batch_page.queries import answered_within
 from batch_page.rendering import FOLDER, HEADERS, POLICY
 from batch_page.view import register
-from batch_page.views import configs, models, overview, predictions, weather
+from batch_page.views import configs, models, overview, predictions, quality, weather
 
 A_YEAR_S = 365 * 24 * 3600
-VIEWS = (overview.VIEW, models.VIEW, predictions.VIEW, weather.VIEW, configs.VIEW)  # in the order of the tabs
+VIEWS = (
+    overview.VIEW,
+    models.VIEW,
+    predictions.VIEW,
+    quality.VIEW,
+    weather.VIEW,
+    configs.VIEW,
+)  # in the order of the tabs
 
 
 @cache

@@ -36,13 +36,13 @@ def of_draw(given: Given) -> Iterator[BadValue]:
             yield BadValue((name,), f"{name} is {given[name]}", "it must be 0 or more")
     if isinstance(given.get("run_after"), str):
         yield from bad_values(("run_after",), parse_time, given["run_after"])
-    yield from _zone_problems(given)
+    yield from zone_problems(given)
     for name in ("cursor_column", "model") if rows == "incremental" else ():
         if name not in named:
             yield BadValue(("rows",), f"rows is 'incremental', which needs `{name}`", f"add `{name}`")
-    yield from _source_problems(named)
+    yield from source_problems(named)
     yield from column_problems(given, ("row_id", "cursor_column"))
-    yield from _query_problems(given, ("row_id", "cursor_column"))
+    yield from query_problems(given, ("row_id", "cursor_column"))
 
 
 def claimed_by_draw(given: Given) -> dict[str, str]:
@@ -53,7 +53,7 @@ def claimed_by_draw(given: Given) -> dict[str, str]:
     return {"watermark": f"the watermark {named[1]!r} of model {named[0]!r}"}
 
 
-def _query_problems(given: Given, keys: tuple[str, ...]) -> Iterator[BadValue]:
+def query_problems(given: Given, keys: tuple[str, ...]) -> Iterator[BadValue]:
     """Check whether a query that names its columns has those that these arguments name."""
     columns = columns_of(given["sql"]) if isinstance(given.get("sql"), str) else None
     for key in keys if columns is not None else ():
@@ -85,19 +85,19 @@ def of_prediction(given: Given) -> Iterator[BadValue]:
     """Check where predict_rows reads from, and the time zone."""
     named, given = named_values(given), known_values(given)
     yield from model_problems(given)
-    yield from _source_problems(named)
+    yield from source_problems(named)
     if "chunk_rows" in given:
         yield from _size_problems("chunk_rows", given["chunk_rows"])
-    yield from _zone_problems(given)
+    yield from zone_problems(given)
     yield from column_problems(given, ("row_id",))
-    yield from _query_problems(given, ("row_id",))
+    yield from query_problems(given, ("row_id",))
 
 
 def of_maintenance(given: Given) -> Iterator[BadValue]:
     """Check the model's name and the time zone of maintain_predictions."""
     given = known_values(given)
     yield from model_problems(given)
-    yield from _zone_problems(given)
+    yield from zone_problems(given)
 
 
 def of_write(given: Given) -> Iterator[BadValue]:
@@ -106,7 +106,7 @@ def of_write(given: Given) -> Iterator[BadValue]:
 
     given = known_values(given)
     yield from model_problems(given)
-    yield from _zone_problems(given)
+    yield from zone_problems(given)
     if isinstance(given.get("table"), str):
         yield from bad_values(("table",), check_table_name, given["table"])
 
@@ -119,15 +119,16 @@ def of_snapshot(given: Given) -> Iterator[BadValue]:
     if isinstance(given.get("name"), str):
         yield from bad_values(("name",), check_snapshot_name, given["name"])
     yield from column_problems(given, ("row_id",))
-    yield from _query_problems(given, ("row_id",))
+    yield from query_problems(given, ("row_id",))
 
 
-def _zone_problems(given: Given) -> Iterator[BadValue]:
+def zone_problems(given: Given) -> Iterator[BadValue]:
+    """Check the time zone."""
     if zone := given.get("timezone"):
         yield from bad_values(("timezone",), parse_zone, zone)
 
 
-def _source_problems(named: set[str]) -> Iterator[BadValue]:
+def source_problems(named: set[str]) -> Iterator[BadValue]:
     """Check that there is one source of rows: that it is named is enough, as a template is not known yet."""
     from batch_serving.prediction.row_source import RowSource
 

@@ -216,13 +216,13 @@ def _move(temporary: Path, path: UPath, tag: str | None) -> None:
 def latest_rows(model: str, version: str, most: int) -> list[dict[str, str]]:
     """Return the newest rows that a version predicted, newest run first; none if it has none recently."""
     for day in reversed(days_of(model)[-LOOK_BACK_DAYS:]):
-        found = [row for row in _rows_of_day(model, day) if row["model_version"] == version]
+        found = [row for row in rows_of_day(model, day) if row["model_version"] == version]
         if found:
             return sorted(found, key=lambda row: row["run_after"], reverse=True)[:most]
     return []
 
 
-def _rows_of_day(model: str, day: date) -> Iterator[dict[str, str]]:
+def rows_of_day(model: str, day: date) -> Iterator[dict[str, str]]:
     """Yield the rows of all runs of a day: of each run once, also while the day is compacted."""
     runs: dict[str, list[list[str]]] = {}
     compacted = compacted_path(model, day)

@@ -6,11 +6,12 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from batch_serving.promotion.gate import Verdict, judge, shown
+from batch_serving.promotion.gate import Verdict, judge
 from batch_serving.promotion.pair import ModelPair
 from batch_serving.promotion.policy import Policy, Scores
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
+from batch_serving.shared.wording import shown
 
 # What the history keeps of a comparison beside verdict, version and reason.
 HISTORY_DETAILS = ("champion", "metric", "scores", "policy", "holdout", "test")

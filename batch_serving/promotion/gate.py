@@ -9,6 +9,7 @@ from typing import Any
 
 from batch_serving.ml.estimators import find_scorer
 from batch_serving.promotion.policy import Policy, Scores
+from batch_serving.shared.wording import shown
 
 TIE = 1e-12  # two sums of the same scores may differ by rounding: by this much,
 RELATIVE_TIE = 1e-9  # or by this share of themselves
@@ -92,8 +93,3 @@ def _by_gain(policy: Policy, new: Scores, old: Scores) -> Verdict | None:
 def gain_of(metric: str, new: float, old: float) -> float:
     """Return by how much ``new`` is better than ``old``; negative if it is worse."""
     return new - old if find_scorer(metric)[1] == "maximize" else old - new
-
-
-def shown(value: float) -> str:
-    """Return a score for messages: with at most four decimals."""
-    return f"{value:.4f}".rstrip("0").rstrip(".")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from batch_serving.ml.estimators import find_scorer
 from batch_serving.ml.scoring import scorer_for
-from batch_serving.promotion.gate import Evidence, gain_of, shown
+from batch_serving.promotion.gate import Evidence, gain_of
 from batch_serving.shared.errors import InvalidValueError
+from batch_serving.shared.wording import shown
 
 if TYPE_CHECKING:
     import pandas as pd

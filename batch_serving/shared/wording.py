@@ -1,4 +1,4 @@
-"""Words of messages: counts with their noun, and lists that stay short."""
+"""Words of messages: counts with their noun, lists that stay short, and numbers."""
 
 from __future__ import annotations
 
@@ -14,5 +14,10 @@ def counted(number: int, noun: str) -> str:
 
 def shortened(texts: Sequence[str]) -> str:
     """Return the first few texts, and how many more there are."""
-    shown = ", ".join(texts[:SHOWN])
-    return shown if len(texts) <= SHOWN else f"{shown} and {len(texts) - SHOWN} more"
+    first = ", ".join(texts[:SHOWN])
+    return first if len(texts) <= SHOWN else f"{first} and {len(texts) - SHOWN} more"
+
+
+def shown(value: float) -> str:
+    """Return a score for messages: with at most four decimals."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")

@@ -1,0 +1,1 @@
+"""How good the predictions are, once their labels have come."""

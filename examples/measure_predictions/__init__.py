@@ -1,0 +1,1 @@
+"""How good the predictions were, once their labels have come."""
