@@ -165,10 +165,10 @@ def test_a_quarter_with_a_drop_of_three_points_that_is_repaired(
     for number in range(90):
         is_bad = 30 <= number < 60
         months.predict(FIRST + timedelta(number), champion, BAD if is_bad else GOOD)
-        if number % 3 == 2:
+        if number % 5 == 4:
             months.write_labels(tmp_path / "labels.csv")
             states[number] = pipeline.run(FIRST + timedelta(number))["alarm"]["state"]
-    changes = [number for number in states if states[number] != states.get(number - 3, "ok")]
+    changes = [number for number in states if states[number] != states.get(number - 5, "ok")]
     print(
         f"\n  changes on days {changes}; the drop was on day 30, its repair on day 60; mature after 10 days"
     )

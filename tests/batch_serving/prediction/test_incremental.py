@@ -227,7 +227,7 @@ class Histories(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_in_random_histories_no_row_is_lost_or_predicted_twice(capsys: pytest.CaptureFixture[str]) -> None:
     COUNTS.clear()
-    number = tries(2_500, 10_000)
+    number = tries(1_500, 10_000)
     given = settings(
         max_examples=number,
         stateful_step_count=30,
