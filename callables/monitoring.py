@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.monitoring import arguments as quality_arguments
-from batch_serving.notices.claims import claim
+from batch_serving.notices.claims import Announced, claim, state_of
 from batch_serving.prediction import arguments
 from batch_serving.registry.store import ModelStore
 from batch_serving.shared.airflow import skip
@@ -20,6 +20,8 @@ from callables.notifications import inform, warn
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from upath import UPath
 
 log = logging.getLogger(__name__)
 
@@ -214,22 +216,28 @@ def alarm(
 
 def _announce(model: str, version: str, state: str, reason: str, slack: str) -> bool:
     """Send a change of the alarm's state to Slack, once; return whether it is one."""
-    from batch_serving.monitoring.alarm import ALARM, Announced, announced, keep_announced
+    from batch_serving.monitoring.alarm import ALARM, LastChange, announced, keep_announced
     from batch_serving.monitoring.places import quality_folder
 
     last = announced(model)
-    was_alarm = last.state == ALARM
-    changed = state != last.state or (was_alarm and version != last.version)
+    changed = state != last.state or (state == ALARM and version != last.version)
     number = last.number + changed
-    if changed:
-        # A try that was killed after it had sent has left its claim.
-        right = claim(quality_folder(model) / "changes" / f"{number}.json", reason)
-        if right is not None:
-            text = f"*{model}*: {reason}"
-            outcome = warn(text, connection=slack) if state == ALARM else inform(text, connection=slack)
-            right.close(outcome)
-    keep_announced(model, Announced(version, state, number, reason))
+    if changed and not _send_once(quality_folder(model) / "changes" / f"{number}.json", state, reason, slack):
+        return True  # the next run looks whether it was sent
+    keep_announced(model, LastChange(version, state, number, reason))
     return changed
+
+
+def _send_once(path: UPath, state: str, reason: str, slack: str) -> bool:
+    """Send a change to Slack unless a try before has; False if one may have been killed while it sent."""
+    from batch_serving.monitoring.alarm import ALARM
+
+    right = claim(path, reason)
+    if right is None:
+        return state_of(path) is Announced.YES
+    send = warn if state == ALARM else inform
+    right.close(send(reason, connection=slack))
+    return True
 
 
 def needs_training(*, asks_for_training: bool | str) -> bool:

@@ -19,7 +19,7 @@ from batch_page.choice import chosen_model, visible_models
 from batch_page.queries import UnavailableError
 from batch_page.rendering import rendered
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
-from batch_serving.monitoring.alarm import ALARM, Announced, announced
+from batch_serving.monitoring.alarm import ALARM, LastChange, announced
 from batch_serving.monitoring.measuring import measured_rows
 from batch_serving.monitoring.places import measured_path, quality_folder
 from batch_serving.prediction.places import days_of
@@ -40,7 +40,7 @@ class QualityState:
 
     name: str
     rows: list[Row]
-    alarm: Announced
+    alarm: LastChange
 
     def metrics(self) -> list[str]:
         """The metrics, in the order of the files."""

@@ -137,7 +137,7 @@ def state_of(
 
 
 @dataclass(frozen=True)
-class Announced:
+class LastChange:
     """The last change that was announced, its number, which names its claim, and what was found last."""
 
     version: str = ""
@@ -146,22 +146,22 @@ class Announced:
     reason: str = ""
 
 
-def announced(model: str) -> Announced:
+def announced(model: str) -> LastChange:
     """Return what was announced last; nothing before the first alarm, or if the record is corrupt."""
     data, _ = read_with_tag(quality_folder(model) / ANNOUNCED)
     if data is None:
-        return Announced()
+        return LastChange()
     try:
         record = unseal(data)
         texts = (str(record[name]) for name in ("version", "state", "reason"))
         version, state, reason = texts
-        return Announced(version, state, int(record["number"]), reason)
+        return LastChange(version, state, int(record["number"]), reason)
     except (ValueError, KeyError, TypeError) as error:
         log.warning("the record of the last alarm is corrupt (%s); an alarm is announced again", error)
-        return Announced()
+        return LastChange()
 
 
-def keep_announced(model: str, done: Announced) -> None:
+def keep_announced(model: str, done: LastChange) -> None:
     """Keep what was announced and found, if that has changed."""
     path, data = quality_folder(model) / ANNOUNCED, seal(asdict(done))
     if read_with_tag(path)[0] != data:

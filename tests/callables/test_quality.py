@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import time as wall_clock
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,7 @@ from servers import Slack
 from trees import tree
 
 from batch_serving.monitoring.joining import LABELLED_COLUMNS
+from batch_serving.notices.claims import ABANDONED_AFTER_S
 from batch_serving.registry.store import ModelStore
 from callables import monitoring
 
@@ -196,6 +199,22 @@ def test_a_try_that_was_killed_after_it_sent_sends_nothing_twice(
     assert pipeline.run(FIRST + timedelta(20))["alarm"]["state"] == "alarm"
     assert len(slack.messages) == 1
     assert "must be 0.955 (the floor 0.955)" in slack.messages[0]
+
+
+def test_of_a_try_that_was_killed_while_it_sent_the_next_run_takes_over(
+    months: Months, champion: str, output: Path, tmp_path: Path, slack: Slack
+) -> None:
+    for number in range(10):
+        months.predict(FIRST + timedelta(number), champion, 0.5)
+    pipeline = Pipeline(months.write_labels(tmp_path / "labels.csv"), maturity_days=0)
+    path = output / "quality" / "digits" / "changes" / "1.json"
+    path.parent.mkdir(parents=True)
+    for age, messages in ((0, 0), (ABANDONED_AFTER_S + 5, 1), (0, 1)):
+        if not messages or age:
+            killed = {"sender": "killed", "at": wall_clock() - age, "outcome": "", "about": ""}
+            path.write_text(json.dumps(killed))
+        assert pipeline.run(FIRST + timedelta(20))["alarm"]["state"] == "alarm"
+        assert len(slack.messages) == messages
 
 
 def test_a_new_champion_begins_without_an_alarm(

@@ -18,7 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import logged_in, screenshot, speaking
 from buckets import SIGN_IN
 from conftest import Trained
-from months_of_output import Amounts, write_all
+from months_of_output import Amounts, write_all, write_quality
 from playwright.sync_api import FrameLocator, Page, expect
 from running_airflow import ROOT, Running, copied, wait_until
 from users import Users
@@ -27,9 +27,11 @@ from batch_page.korean import KOREAN
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 
-TITLES = {name: name.capitalize() for name in ("overview", "models", "predictions", "weather", "configs")}
+TITLES = {
+    name: name.capitalize() for name in ("overview", "models", "predictions", "quality", "weather", "configs")
+}
 KOREAN_TITLES = {name: KOREAN[title] for name, title in TITLES.items()}
-VIEWS = ("", "models", "predictions", "weather", "configs", "dags/predict")
+VIEWS = ("", "models", "predictions", "quality", "weather", "configs", "dags/predict")
 
 
 @dataclass
@@ -265,7 +267,9 @@ def months(filled: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     settings = {"BATCH_OUTPUT": str(project / "output")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATCH_OUTPUT", settings["BATCH_OUTPUT"])
-        write_all(project / "output", Amounts(versions=90, days=14, weather_days=3), datetime.now(UTC))
+        now = datetime.now(UTC)
+        champion = write_all(project / "output", Amounts(versions=90, days=14, weather_days=3), now)
+        write_quality(project / "output", 14, champion, now)
     settings["PYTHONPATH"] = f"{ROOT / 'deploy' / 'settings'}{os.pathsep}{project}"
     with api_server(filled, project, settings) as address:
         yield address
@@ -284,8 +288,12 @@ def test_weeks_of_work_in_both_languages(
             expect(frame.get_by_role("heading", level=1)).to_contain_text(title)
             expect(frame.locator("html")).to_have_attribute("lang", locale[:2])
             window.wait_for_timeout(300)  # the colours of the tabs change slowly
-            shown = locale == "en-US" or name in ("overview", "models")  # docs/page.md is in English
+            # docs/page.md is in English
+            shown = name != "quality" and (locale == "en-US" or name in ("overview", "models"))
             screenshot(window, f"page_{name}_{locale[:2]}", is_published=shown)
+        window.goto(f"{months}/batch-serving/quality")  # in the other tests it has nothing to show
+        expect(window.locator("svg.chart")).to_be_visible()
+        assert [one["id"] for one in Axe().run(window).response["violations"]] == []
 
 
 def test_without_output_it_says_what_to_do_first(

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from batch_serving.monitoring.alarm import LastChange, keep_announced
+from batch_serving.monitoring.measuring import QUALITY_COLUMNS, wilson
 from batch_serving.prediction.daily_drift import DRIFT_COLUMNS
 from batch_serving.prediction.run_files import COLUMNS
 from batch_serving.registry.pointer import Pointer
@@ -131,6 +133,27 @@ def write_predictions(output: Path, days: int, version: str, now: datetime) -> N
                 for place in ("2_3", "3_3", "4_4")
             ]
             (root / "drift" / f"{start:%Y-%m-%d}.csv").write_bytes(csv_bytes(DRIFT_COLUMNS, drift))
+
+
+def write_quality(output: Path, days: int, version: str, now: datetime) -> None:
+    """Write the measured quality of so many days, the last two of them not mature, and the state of the alarm."""
+    draw = random.Random(9)
+    root = output / "quality" / "digits"
+    for ago in reversed(range(days)):
+        day = (now.astimezone(SEOUL) - timedelta(days=ago)).date()
+        rows, labelled = 1440, 1410 if ago > 1 else 300
+        cells = []
+        for metric in ("accuracy", "f1_macro"):
+            right = round(labelled * draw.uniform(0.955, 0.975))
+            low, high = wilson(right, labelled, 0.95)
+            values = [f"{one:.6g}" for one in (right / labelled, low, high)]
+            mature = "yes" if ago > 1 else "no"
+            cells.append([day.isoformat(), version, metric, *values, rows, labelled, 0, mature, "0" * 8])
+        path = root / f"date={day.isoformat()}" / "quality.csv"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(csv_bytes(QUALITY_COLUMNS, cells))
+    reason = f"digits {version}: accuracy is in order"
+    keep_announced("digits", LastChange(version, "ok", 0, reason))
 
 
 def write_weather(output: Path, days: int, now: datetime, source: str = "kma") -> None:
