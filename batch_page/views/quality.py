@@ -112,9 +112,8 @@ def _charts(asking: Asked, state: QualityState, metric: str) -> list[Markup]:
             Series(asking.text("mature days"), _marks(asking, own, first, "value", "yes"), size=3.5)
         )
     newest = [row for row in rows if row["model_version"] == versions[0]]
-    for end in ("low", "high"):
-        name = asking.text("interval of {version}", version=versions[0])
-        series.append(Series(name, _marks(asking, newest, first, end), line=True))
+    for end, name in (("low", "lower end of its interval"), ("high", "upper end of its interval")):
+        series.append(Series(asking.text(name), _marks(asking, newest, first, end), line=True))
     title = asking.text("{metric} by day", metric=metric)
     return [scatter(title, _labels(rows, first), series)]
 
