@@ -26,6 +26,8 @@ ADD ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 ADD pip.conf /etc/pip.conf
 ADD uv.toml /etc/uv/uv.toml
 """
+CACHE = "/var/cache/uv"  # in the build; of the packages that this machine has already
+UV = f'system-certs = true\ncache-dir = "{CACHE}"\n'
 PIP = "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n"
 
 
@@ -58,12 +60,12 @@ class Image:
         shutil.copy(ssl.get_default_verify_paths().cafile or "", base / "ca-certificates.crt")
         (base / "Containerfile").write_text(CONTAINERFILE)
         (base / "pip.conf").write_text(PIP)
-        (base / "uv.toml").write_text("system-certs = true\n")
+        (base / "uv.toml").write_text(UV)
         chroot = [*self._buildah, "bud", "--isolation", "chroot", "--format", "docker"]
         _ran([*chroot, "--tag", "localhost/base", str(base)])
         cache = _ran([str(Path(sys.executable).parent / "uv"), "cache", "dir"])
         _ran([
-            *chroot, "--build-arg", "BASE=localhost/base", "--volume", f"{cache}:/root/.cache/uv:rw",
+            *chroot, "--build-arg", "BASE=localhost/base", "--volume", f"{cache}:{CACHE}:rw",
             "--file", "deploy/Dockerfile", "--tag", "localhost/batch-serving", str(ROOT),
         ])  # fmt: skip
         self._container = _ran([*self._buildah, "from", "localhost/batch-serving"])
