@@ -17,6 +17,8 @@ from batch_serving.shared.run_context import parse_time, parse_zone, seed_of
 from callables.notifications import warn
 
 if TYPE_CHECKING:
+    from batch_serving.prediction.places import PredictionRun
+    from batch_serving.prediction.shadow import ContenderRows
     from batch_serving.registry.store import Loaded
 
 log = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ def predict_rows(
     row_id: str | None = None,
     timezone: str = "Asia/Seoul",
     chunk_rows: int = 10_000,
+    shadow: bool = False,
     slack: str = "slack_webhook",
 ) -> dict[str, Any]:
     """Predict the chosen rows with the champion of ``model`` and write one CSV for this run.
@@ -110,8 +113,11 @@ def predict_rows(
     the model knows; values outside the training range are counted. The file is in
     ``output/predictions/<model>/date=…/``, with the date of ``run_after`` in ``timezone``, and named after
     ``run_id``, which no other task that predicts with the model may share. A second try writes the same file.
-    Skips without a champion; when a broken champion makes the one before it predict, Slack is sent one
-    message (``slack`` is the connection). Returns the file, the model's version and the number of rows.
+    With ``shadow`` the contender predicts the same rows once the file is written, for ``test: sequential`` of
+    ``compare``: recorded in ``output/shadow/<model>/``, never delivered, and whatever is wrong with it is a
+    warning. It is the version whose trial goes on, or else the newest one that came after the champion. Skips
+    without a champion; when a broken champion makes the one before it predict, Slack is sent one message
+    (``slack`` is the connection). Returns the file, the model's version and the number of rows.
     """
     from batch_serving.prediction.daily_drift import write_counts
     from batch_serving.prediction.places import PredictionRun
@@ -119,15 +125,20 @@ def predict_rows(
     from batch_serving.prediction.predictor import Predictor
     from batch_serving.prediction.row_source import RowSource
     from batch_serving.prediction.selection import selection_from_json
+    from batch_serving.prediction.shadow import ContenderRows
     from batch_serving.prediction.watermark import NothingNewError
 
     chosen = selection_from_json(selection)
     source = RowSource(dataset, sql, connection, row_id)
     store = ModelStore(model)
+    contender = ContenderRows(store, source) if shadow else None
     champion = _load_champion(store, slack)
+    if contender is not None:
+        contender.choose()
     moment = parse_time(run_after)
     run = PredictionRun(model, run_id, moment, moment.astimezone(parse_zone(timezone)).date())
-    new_predictor = partial(Predictor, champion, store.metadata(champion.version)["features"], source)
+    features = store.metadata(champion.version)["features"]
+    new_predictor = partial(Predictor, champion, features, source, contender)
     try:
         rows, predictor = write_predictions(run, new_predictor, chosen, chunk_rows)
     except NothingNewError as error:
@@ -136,13 +147,22 @@ def predict_rows(
         log.warning("%s", text)
     write_counts(run, champion.version, predictor.drift_counts)
     log.info("%s predicted %d rows in %s", champion.version, rows, run.current_path)
-    return {
+    result = {
         "file": relative_to_project(run.current_path),
         "model_version": champion.version,
         "rows": rows,
         "out_of_range": predictor.out_of_range,
         "never_seen": predictor.never_seen,
     }
+    return result if contender is None else {**result, "contender": _record_contender(contender, run)}
+
+
+def _record_contender(contender: ContenderRows, run: PredictionRun) -> dict[str, Any]:
+    """Let the contender predict, and return its version and the number of rows; a problem is a warning."""
+    rows = contender.record(run)
+    if contender.problem:
+        log.warning("%s", contender.problem)
+    return {"model_version": contender.version, "rows": rows}
 
 
 @same_values_as(predict_rows, "model", "run_id", "run_after", "timezone")

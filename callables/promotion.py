@@ -22,10 +22,14 @@ def compare(
     direction: Literal["maximize", "minimize"] = "maximize",
     min_delta: float = 0.0,
     floors: dict[str, float] | None = None,
-    guardrails: dict[str, float] | None = None,
+    guardrails: dict[str, float | str] | None = None,
     on_tie: Literal["keep", "newest"] = "keep",
-    test: Literal["none", "mcnemar", "paired_bootstrap"] = "none",
+    test: Literal["none", "mcnemar", "paired_bootstrap", "cross_validated", "sequential"] = "none",
     confidence: float = 0.95,
+    folds: int = 5,
+    repeats: int = 10,
+    false_promotions_per_year: float = 1,
+    contender_days: float = 7,
     version: str = "",
     roll_back: bool | str = False,
     dry_run: bool | str = False,
@@ -34,8 +38,14 @@ def compare(
 
     It should if it keeps every floor (the worst allowed value of a metric; the only gate for a first model),
     beats the champion's ``metric`` by at least ``min_delta``, loses no more than its guardrail on any other
-    metric, and if the ``test`` on the same rows finds, with ``confidence``, that this is more than luck.
-    ``on_tie`` decides a tie (keep or newest). With ``version`` or ``roll_back`` an operator has decided: that
+    metric, and if the ``test`` finds, with ``confidence``, that this is more than luck. The guardrails
+    ``predict_ms`` (the time to predict the holdout) and ``size_mb`` are in percent of the champion's, as in
+    ``20 %``. ``mcnemar`` and ``paired_bootstrap`` test on the holdout. ``cross_validated`` compares the
+    settings of both on ``repeats`` times ``folds`` folds of the training rows. ``sequential`` needs labels
+    that come later, ``shadow: true`` in predict_rows, and accuracy or mean_absolute_error: a contender has a
+    trial of ``contender_days`` of labelled rows at most, and its evidence is kept in the registry; however
+    often it is looked at, at most ``false_promotions_per_year`` are expected in a year. ``on_tie`` decides a
+    tie (keep or newest). With ``version`` or ``roll_back`` an operator has decided: that
     version, or the one before the champion, is promoted whatever its score. ``dry_run`` only reports what
     would be done. Returns the verdict (promote or keep), the reason, and every number that led to it. Errors
     are metrics with ``direction: minimize``.
@@ -43,17 +53,30 @@ def compare(
     from batch_serving.promotion.comparison import Comparer, InvalidRequestError, as_markdown
     from batch_serving.promotion.policy import Policy
 
-    policy = Policy(metric, direction, min_delta, floors or {}, guardrails or {}, on_tie, test, confidence)
+    policy = Policy(
+        metric=metric,
+        direction=direction,
+        min_delta=min_delta,
+        floors=floors or {},
+        guardrails=guardrails or {},
+        on_tie=on_tie,
+        test=test,
+        confidence=confidence,
+        folds=folds,
+        repeats=repeats,
+        false_promotions_per_year=false_promotions_per_year,
+        contender_days=contender_days,
+    )
     comparer = Comparer(ModelStore(model), policy)
-    wants_roll_back = parse_flag(roll_back, "roll_back")
+    wants_roll_back, is_dry_run = parse_flag(roll_back, "roll_back"), parse_flag(dry_run, "dry_run")
     if version or wants_roll_back:
         try:
             result = comparer.requested(version, wants_roll_back)
         except InvalidRequestError as error:
             fail(str(error))
     else:
-        result = comparer.newest()
-    if parse_flag(dry_run, "dry_run"):
+        result = comparer.newest(dry_run=is_dry_run)
+    if is_dry_run:
         result = result.as_dry_run()
     log.info("\n%s", as_markdown(result))
     return result.to_json()

@@ -23,24 +23,16 @@ LARGEST_BET = 0.9  # of the one that could lose everything; each further one is 
 STEP = 2 / 3
 
 
-class MeanDetector:
-    """Notices when the mean of values between 0 and 1 is below ``least``, or above it."""
+class Bets:
+    """Bets on the mean of values between 0 and 1: that it is below ``least``, or above it."""
 
-    def __init__(self, least: float, *, below: bool, periods: float) -> None:
-        """Take the hypothesis (0 < least < 1), and how many periods pass between two false alarms."""
+    def __init__(self, least: float, *, below: bool) -> None:
+        """Take the hypothesis: 0 < least < 1."""
         import numpy as np
 
-        self._least, self._below, self._limit = least, below, math.log(periods)
+        self._least, self._below = least, below
         largest = LARGEST_BET / (1 - least if below else least)
         self._bets = largest * STEP ** np.arange(BETS)
-        self._gains = np.full(BETS, -np.inf)  # logarithm of the sum of the stakes
-
-    def add(self, values: Any) -> bool:
-        """Add the values of a period; return whether the evidence suffices now."""
-        import numpy as np
-
-        self._gains = np.logaddexp(self._gains, 0.0) + self.log_gains(values)
-        return self.evidence >= 0
 
     def log_gains(self, values: Any) -> np.ndarray[Any, Any]:
         """Return the logarithm of what each bet makes of a stake of 1."""
@@ -51,9 +43,43 @@ class MeanDetector:
         gains: np.ndarray[Any, Any] = (np.log1p(np.outer(self._bets, misses)) * counts).sum(axis=1)
         return gains
 
+
+class MeanDetector:
+    """Notices when the mean of values between 0 and 1 is below ``least``, or above it."""
+
+    def __init__(self, least: float, *, below: bool, periods: float) -> None:
+        """Take the hypothesis (0 < least < 1), and how many periods pass between two false alarms."""
+        import numpy as np
+
+        self._bets, self._limit = Bets(least, below=below), math.log(periods)
+        self._gains = np.full(BETS, -np.inf)  # logarithm of the sum of the stakes
+
+    def add(self, values: Any) -> bool:
+        """Add the values of a period; return whether the evidence suffices now."""
+        import numpy as np
+
+        self._gains = np.logaddexp(self._gains, 0.0) + self._bets.log_gains(values)
+        return self.evidence >= 0
+
     @property
     def evidence(self) -> float:
         """How far the mean gain of the bets is above the limit, as a logarithm; below 0, it is not."""
-        import numpy as np
+        return mean_gain(self._gains) - self._limit
 
-        return float(np.logaddexp.reduce(self._gains) - math.log(BETS) - self._limit)
+
+def mean_gain(log_gains: np.ndarray[Any, Any]) -> float:
+    """Return what a stake of 1 that all bets share has become, as a logarithm."""
+    import numpy as np
+
+    return float(np.logaddexp.reduce(log_gains)) - math.log(BETS)
+
+
+def gain_of_differences(differences: Any) -> float:
+    """Return what bets on "the mean of these differences is above 0" make of a stake of 1, as a logarithm.
+
+    ``differences`` are between -1 and 1. If their mean is 0 or less, the probability that this ever reaches
+    log(1/α) is α at most, whenever and however often one looks.
+    """
+    import numpy as np
+
+    return mean_gain(Bets(0.5, below=False).log_gains((np.asarray(differences, dtype=float) + 1) / 2))

@@ -97,7 +97,7 @@ class VersionReader:
             outcomes.rows += 1
             if not row["label"]:
                 continue
-            pair = self._pair(row)
+            pair = self.pair(row)
             if pair is None:
                 outcomes.outside += 1
                 continue
@@ -107,7 +107,7 @@ class VersionReader:
                 outcomes.probabilities.append(float(row["probability"]))
         return found
 
-    def _pair(self, row: Row) -> tuple[str, str] | None:
+    def pair(self, row: Row) -> tuple[str, str] | None:
         """Return a row's label and prediction; None for a label that the model cannot predict."""
         label = row["label"]
         if not self.is_classifier:

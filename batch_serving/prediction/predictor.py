@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from batch_serving.ml.columns import out_of_range
 from batch_serving.ml.values import numbers_of, texts_of
@@ -21,11 +21,26 @@ if TYPE_CHECKING:
 Feature = dict[str, Any]  # what a version's record says of a feature
 
 
+class Shadow(Protocol):
+    """What sees the rows that a Predictor predicts: see ``shadow``."""
+
+    def begin(self, wanted: Wanted) -> Wanted:
+        """Return the columns to read; all rows follow."""
+
+    def keep(self, frame: pd.DataFrame) -> None:
+        """Take the next rows."""
+
+
 class Predictor:
     """Checks rows of a source, predicts them with a loaded model, and counts what is unusual."""
 
-    def __init__(self, loaded: Loaded, features: list[Feature], source: RowSource) -> None:
-        """Take the model, what its record says of its features, and where the rows come from."""
+    def __init__(
+        self, loaded: Loaded, features: list[Feature], source: RowSource, shadow: Shadow | None = None
+    ) -> None:
+        """Take the model, what its record says of its features, and where the rows come from.
+
+        ``shadow`` sees the same rows before they are predicted.
+        """
         self._model, self._rules = loaded.model, [FeatureRule.of(feature) for feature in features]
         self.version, self.source = loaded.version, source
         self.names = [rule.name for rule in self._rules]
@@ -33,6 +48,9 @@ class Predictor:
             tuple(rule.name for rule in self._rules if rule.is_number),
             tuple(rule.name for rule in self._rules if not rule.is_number),
         )
+        self._shadow = shadow
+        if shadow is not None:
+            self.wanted = shadow.begin(self.wanted)
         self.out_of_range: dict[str, int] = {}  # rows by feature
         self.never_seen: dict[str, int] = {}
         self.empty: dict[str, int] = {}
@@ -46,6 +64,8 @@ class Predictor:
         """Return what the model predicts for rows; ValueError for rows that it cannot use."""
         from batch_serving.ml import drift, estimators
 
+        if self._shadow is not None:
+            self._shadow.keep(frame)
         frame = frame.copy(deep=False)
         self._check_names(frame)
         for rule in self._rules:

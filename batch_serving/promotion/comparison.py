@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from batch_serving.promotion.gate import Verdict, judge
 from batch_serving.promotion.pair import ModelPair
 from batch_serving.promotion.policy import Policy, Scores
+from batch_serving.promotion.trials import Trials
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.wording import shown
@@ -93,15 +95,37 @@ class Comparer:
         self._pointer = store.usable_pointer()
         self._champion = self._pointer.version if self._pointer else None
 
-    def newest(self) -> Comparison:
-        """Compare the newest version with the champion on the same rows."""
+    def newest(self, *, dry_run: bool = False) -> Comparison:
+        """Compare the newest version with the champion, or the one whose trial goes on (``sequential``).
+
+        Only a trial changes something, and not with ``dry_run``: its evidence is kept.
+        """
         versions = self._store.versions()
         if not versions:
             raise ModelStoreError(f"model {self._store.name!r} has no version yet; run train_model first")
+        if self._policy.test == "sequential" and self._champion is not None:
+            return self._on_trial(self._champion, versions, keep=not dry_run)
         pair = ModelPair(self._store, self._policy, versions[-1], self._champion)
         scores = pair.scores
         verdict = judge(self._policy, scores["challenger"], scores["champion"], pair.run_test)
         return self._result(versions[-1], scores, verdict, pair.holdout_summary)
+
+    def _on_trial(self, champion: str, versions: list[str], *, keep: bool) -> Comparison:
+        trials = Trials(self._store, self._policy, champion, keep=keep)
+        contender = trials.contender(versions)
+        if contender is None:
+            record = self._store.metadata(versions[-1])
+            scores = {"challenger": record["metrics"], "champion": self._champion_metrics()}
+            result = self._result(versions[-1], scores, Verdict(False, trials.waiting), None)
+        else:
+            pair = ModelPair(self._store, self._policy, contender, champion)
+            run_test = partial(trials.evidence, pair, contender)
+            verdict = judge(self._policy, pair.scores["challenger"], pair.scores["champion"], run_test)
+            if verdict.evidence is None:
+                trials.stop()
+            result = self._result(contender, pair.scores, verdict, pair.holdout_summary)
+        trials.write()
+        return result
 
     def requested(self, version: str, roll_back: bool) -> Comparison:
         """Promote the version that an operator asks for, or the one before the champion.
@@ -174,7 +198,7 @@ def as_markdown(comparison: Comparison) -> str:
     columns = [comparison.scores["challenger"], comparison.scores["champion"]]
     for name in sorted({*columns[0], *columns[1]}):
         values = [column.get(name) for column in (*columns, policy["floors"], policy["guardrails"])]
-        cells = ["" if value is None else shown(value) for value in values]
+        cells = [_cell(value) for value in values]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     plain = {name: value for name, value in policy.items() if name not in ("floors", "guardrails")}
     lines += ["", f"policy: {_listed(plain)}"]
@@ -183,6 +207,12 @@ def as_markdown(comparison: Comparison) -> str:
     if comparison.test:
         lines.append(f"test: {_listed(comparison.test)}")
     return "\n".join(lines)
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else shown(value)
 
 
 def _listed(values: dict[str, Any]) -> str:

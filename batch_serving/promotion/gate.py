@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_serving.ml.estimators import find_scorer
-from batch_serving.promotion.policy import Policy, Scores
+from batch_serving.promotion.policy import OWN_GAIN, Policy, Scores
 from batch_serving.shared.wording import shown
 
 TIE = 1e-12  # two sums of the same scores may differ by rounding: by this much,
@@ -44,7 +44,13 @@ def judge(
     for name, value in (*new.items(), *old.items()):
         if not math.isfinite(value):
             raise ValueError(f"{name} is {value}: it cannot be compared; train again or promote by hand")
-    verdict = _by_floors(policy, new) or _by_guardrails(policy, new, old) or _by_gain(policy, new, old)
+    verdict = _by_floors(policy, new) or _by_guardrails(policy, new, old)
+    if verdict is not None:
+        return verdict
+    if policy.test in OWN_GAIN and run_test is not None:
+        evidence = run_test()
+        return Verdict(evidence.sure, evidence.sentence, evidence)
+    verdict = _by_gain(policy, new, old)
     if verdict is not None:
         return verdict
     change = f"{policy.metric} {shown(old[policy.metric])} → {shown(new[policy.metric])}"
@@ -66,11 +72,16 @@ def _by_guardrails(policy: Policy, new: Scores, old: Scores) -> Verdict | None:
     if not old:
         kept = " keeps every floor" if policy.floors else ""
         return Verdict(True, f"the first model: {policy.metric} {shown(new[policy.metric])}{kept}")
-    for name, allowed in policy.guardrails.items():
+    for name, allowed in policy.metric_guardrails.items():
         loss = -gain_of(name, new[name], old[name])
         if loss > allowed + TIE:
             reason = f"{name} got worse by {shown(loss)}, more than the {shown(allowed)} allowed"
             return Verdict(False, reason)
+    for name, share in policy.cost_guardrails.items():
+        cost, before = new.get(name), old.get(name)
+        if cost is not None and before is not None and cost > before * (1 + share):
+            grown = f"{name} {shown(before)} → {shown(cost)}"
+            return Verdict(False, f"{grown}: more than the {100 * share:g} % that it may grow")
     return None
 
 
@@ -78,7 +89,7 @@ def _by_gain(policy: Policy, new: Scores, old: Scores) -> Verdict | None:
     """Return the verdict on a gain that is none or too small; None for one that is large enough."""
     score, before = new[policy.metric], old[policy.metric]
     change = f"{policy.metric} {shown(before)} → {shown(score)}"
-    if math.isclose(score, before, rel_tol=RELATIVE_TIE, abs_tol=TIE):
+    if is_tie(score, before):
         reason = f"a tie at {policy.metric} {shown(score)}, and on_tie is {policy.on_tie}"
         return Verdict(policy.on_tie == "newest", reason)
     gain = gain_of(policy.metric, score, before)
@@ -88,6 +99,11 @@ def _by_gain(policy: Policy, new: Scores, old: Scores) -> Verdict | None:
         reason = f"better by only {shown(gain)}, less than min_delta {shown(policy.min_delta)}: {change}"
         return Verdict(False, reason)
     return None
+
+
+def is_tie(score: float, before: float) -> bool:
+    """Return whether two scores differ by rounding at most."""
+    return math.isclose(score, before, rel_tol=RELATIVE_TIE, abs_tol=TIE)
 
 
 def gain_of(metric: str, new: float, old: float) -> float:

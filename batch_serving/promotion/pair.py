@@ -43,6 +43,8 @@ class ModelPair:
         self._models: dict[str, Any] = {}
         self.holdout_summary: dict[str, Any] = {}
         self.scores = self._scores_on_record() or self._scores_on_shared_rows()
+        if policy.cost_guardrails and self.scores["champion"]:
+            self._measure_costs()
 
     def _scores_on_record(self) -> dict[str, Scores] | None:
         """Return the scores in the records; None if they are of different rows, or a metric is missing."""
@@ -54,7 +56,7 @@ class ModelPair:
             return None
         self.holdout_summary = {name: holdouts[0].get(name) for name in ("rows", "fingerprint")}
         scores: dict[str, Scores] = {"challenger": {}, "champion": {}}
-        return scores | {role: record["metrics"] for role, record in self._records.items()}
+        return scores | {role: {**record["metrics"]} for role, record in self._records.items()}
 
     def _scores_on_shared_rows(self) -> dict[str, Scores]:
         data, rows = self._rows()
@@ -122,11 +124,51 @@ class ModelPair:
             self._models[role] = self._store.load(self._records[role]["version"])
         return self._models[role]
 
+    def _measure_costs(self) -> None:
+        """Add to the scores what both cost; a champion that cannot be loaded costs nothing."""
+        from batch_serving.promotion.costs import predict_ms, size_mb
+
+        for role, record in self._records.items():
+            self.scores[role]["size_mb"] = size_mb(record)
+        if "predict_ms" not in self._policy.cost_guardrails:
+            return
+        try:
+            models = {role: self._model(role) for role in self._records}
+        except ModelStoreError as error:
+            log.error("the time to predict is not compared: %s", error)
+            return
+        data, rows = self._rows()
+        times = predict_ms(list(models.values()), rows[data.features])
+        for role, milliseconds in zip(models, times, strict=True):
+            self.scores[role]["predict_ms"] = milliseconds
+
+    def largest_difference(self) -> float:
+        """Return by how much the predictions of both differ at most, on the holdout; 1 if they do not."""
+        import numpy as np
+
+        data, rows = self._rows()
+        new, old = (self._model(role).predict(rows[data.features]) for role in ("challenger", "champion"))
+        return float(np.abs(np.subtract(new, old)).max()) or 1.0
+
+    def compare_settings(self) -> Evidence:
+        """Compare the settings of both by cross-validation on all rows outside the challenger's holdout."""
+        from batch_serving.ml.holdout import split_as
+        from batch_serving.promotion.cross_validation import compare_settings
+
+        self._check_comparable()
+        data, _ = read_holdout(self._records["challenger"])
+        training, _ = split_as(self._records["challenger"]["holdout"], data)
+        return compare_settings(
+            self._store, self._policy, self._records, data, training.sort_values(data.row_id)
+        )
+
     def run_test(self) -> Evidence:
         """Make the policy's paired test; a champion that cannot be loaded loses it."""
         from batch_serving.promotion.gate import Evidence
         from batch_serving.promotion.paired_tests import paired_test
 
+        if self._policy.test == "cross_validated":
+            return self.compare_settings()
         challenger = self._model("challenger")
         try:
             champion = self._model("champion")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from batch_serving.ml.estimators import find_scorer
+from batch_serving.monitoring.alarm import check_alarm_metric
 from batch_serving.shared.checked_by import BadValue, ValuePath, accepts, bad_values
 from batch_serving.shared.errors import InvalidValueError
 
-CHOICES = {"on_tie": ("keep", "newest"), "test": ("none", "mcnemar", "paired_bootstrap")}
+CHOICES = {
+    "on_tie": ("keep", "newest"),
+    "test": ("none", "mcnemar", "paired_bootstrap", "cross_validated", "sequential"),
+}
+# These have a gain of their own: that on the holdout decides nothing.
+OWN_GAIN = ("cross_validated", "sequential")
 LIMITS = ("floors", "guardrails")
+COSTS = ("predict_ms", "size_mb")  # guardrails in percent of what the champion costs
+PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+LEAST = {"folds": 2, "repeats": 1}
 
 Scores = dict[str, float]  # by metric
 
@@ -25,10 +35,14 @@ class Policy:
     direction: str
     min_delta: float = 0.0
     floors: Scores = field(default_factory=dict)
-    guardrails: Scores = field(default_factory=dict)
+    guardrails: dict[str, float | str] = field(default_factory=dict)
     on_tie: str = "keep"
     test: str = "none"
     confidence: float = 0.95
+    folds: int = 5
+    repeats: int = 10
+    false_promotions_per_year: float = 1.0
+    contender_days: float = 7.0
 
     def __post_init__(self) -> None:
         """Refuse, with InvalidValueError, a policy that is not valid."""
@@ -38,7 +52,17 @@ class Policy:
     @property
     def metrics(self) -> list[str]:
         """All metrics that the verdict needs."""
-        return sorted({self.metric, *self.floors, *self.guardrails})
+        return sorted({self.metric, *self.floors, *self.metric_guardrails})
+
+    @property
+    def metric_guardrails(self) -> Scores:
+        """By how much each metric may get worse."""
+        return {name: float(loss) for name, loss in self.guardrails.items() if name not in COSTS}
+
+    @property
+    def cost_guardrails(self) -> Scores:
+        """By which share of itself each cost may grow."""
+        return {name: _share_of(self.guardrails[name]) for name in COSTS if name in self.guardrails}
 
 
 def policy_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
@@ -54,6 +78,24 @@ def policy_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
         yield from _amount_problems(("min_delta",), fields["min_delta"])
     if "confidence" in fields:
         yield from _confidence_problems(fields["confidence"])
+    yield from _test_problems(fields)
+
+
+def _test_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
+    """Check what cross_validated and sequential need."""
+    for name, least in LEAST.items():
+        value = fields.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            hint = f"it must be a whole number, {least} or more"
+            yield BadValue((name,), f"{name} is {value!r}", hint)
+    for name in ("false_promotions_per_year", "contender_days"):
+        if name in fields:
+            wrong = list(_number_problems((name,), fields[name]))
+            yield from wrong
+            if not wrong and fields[name] <= 0:
+                yield BadValue((name,), f"{name} is {fields[name]}", "it must be above 0")
+    if fields.get("test") == "sequential" and "metric" in fields and accepts(find_scorer, fields["metric"]):
+        yield from bad_values(("metric",), check_alarm_metric, fields["metric"])
 
 
 def _metric_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
@@ -77,8 +119,21 @@ def _limit_problems(key: str, limits: Any) -> Iterator[BadValue]:
         if not isinstance(name, str):
             yield BadValue(path, f"{key} has {name!r} as a metric", "use a name such as accuracy")
             continue
+        if key == "guardrails" and name in COSTS:
+            yield from bad_values(path, _share_of, limit)
+            continue
         yield from bad_values(path, find_scorer, name)
         yield from _amount_problems(path, limit) if key == "guardrails" else _number_problems(path, limit)
+
+
+def _share_of(percent: Any) -> float:
+    """Return 0.2 for ``20 %``; InvalidValueError for anything else."""
+    match = PERCENT.fullmatch(percent) if isinstance(percent, str) else None
+    if match is None:
+        raise InvalidValueError(
+            f"the guardrail of a cost is {percent!r}", "write by how much it may grow, as in 20 %"
+        )
+    return float(match[1]) / 100
 
 
 def _number_problems(path: ValuePath, number: Any) -> Iterator[BadValue]:

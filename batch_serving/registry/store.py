@@ -16,8 +16,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from batch_serving.registry.contender import contender_of, read_trial
 from batch_serving.registry.history import Entry, ModelHistory, now
 from batch_serving.registry.pointer import REPAIR, CorruptPointerError, Pointer, pointer_bytes, read_pointer
 from batch_serving.registry.saving import BEING_PRUNED, LOCK_TIMEOUT_S, SavedVersions
@@ -140,6 +142,10 @@ class ModelStore(SavedVersions):
         if former and not problems:
             problems.append(self.missing_pointer())
         return former[:2]
+
+    def contender(self) -> str | None:
+        """Return the version that is to predict the same rows as the champion, for a comparison."""
+        return contender_of(self, self.usable_pointer(), datetime.now(UTC))
 
     def is_new_problem(self, found: Loaded) -> bool:
         """Return whether the problem with the champion has not been reported yet; note that it is now."""
@@ -274,8 +280,8 @@ class ModelStore(SavedVersions):
     def prune(self, keep: int, *, run_id: str) -> list[str]:
         """Remove all versions except the newest ``keep``, the champion and the one before it; return them.
 
-        Also removes what killed tasks left a day ago or earlier. Raises ModelStoreError, and removes nothing,
-        while ``champion.json`` cannot be read.
+        A contender whose trial goes on stays as well. Also removes what killed tasks left a day ago or
+        earlier. Raises ModelStoreError, and removes nothing, while ``champion.json`` cannot be read.
         """
         if keep < 1:
             raise InvalidValueError(f"keep is {keep}", "it must be 1 or more")
@@ -317,7 +323,8 @@ class ModelStore(SavedVersions):
         if not is_local(self.root):
             for version in pointer.versions:  # a prune may have been killed before it could do this
                 delete(self.folder(version) / BEING_PRUNED)
-        return pointer.versions
+        state, _ = read_trial(self.root, datetime.now(UTC))
+        return [*pointer.versions, state.trial.version] if state.trial else pointer.versions
 
     def _mark(self, versions: list[str]) -> list[str]:
         """On object storage, mark versions as being pruned; leave out those that were promoted meanwhile.

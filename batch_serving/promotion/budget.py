@@ -1,0 +1,32 @@
+"""The budget of false promotions: saved with time, and spent when a trial begins.
+
+A trial with the allowance α ends with a wrong promotion with a probability of α at most. So over any year the
+expected number of false promotions is at most what was spent in it. A month's share of a year, of which there
+are 13 here, is what is saved at most, and is there at the beginning; so a year can spend that and 12 more.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+MONTHS = 13
+MONTH = timedelta(days=365) / 12
+PART = 0.5  # of what is saved, for the next trial: there is always something left for the one after it
+LARGEST = 0.05  # for one trial
+
+
+def saved_by(now: datetime, saved: float, saved_at: datetime | None, a_year: float) -> float:
+    """Return what is saved now, of ``a_year`` false promotions, with ``saved`` at ``saved_at``.
+
+    Without ``saved_at`` nothing has been saved or spent yet.
+    """
+    most = a_year / MONTHS
+    if saved_at is None:
+        return most
+    months = max(timedelta(0), now - saved_at) / MONTH
+    return min(most, saved + most * months)
+
+
+def allowance_of(saved: float) -> float:
+    """Return what a trial that begins now may spend."""
+    return min(LARGEST, saved * PART)

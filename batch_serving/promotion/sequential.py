@@ -1,0 +1,104 @@
+"""A trial: how far the evidence for a contender has come, and whether to go on.
+
+The gain of each labelled row is bet on (see ``betting``): the evidence is what a stake of 1 has become. If
+the contender is not better, it reaches 1/allowance with the probability ``allowance`` at most, although it is
+looked at in each run. ``tests/benchmarks/bench_gate.py`` has simulated months.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from batch_serving.monitoring.betting import LARGEST_BET, gain_of_differences
+from batch_serving.promotion.evidence import Gains
+from batch_serving.promotion.gate import Evidence
+from batch_serving.registry.contender import Trial
+from batch_serving.shared.wording import counted, shown
+
+FEWEST_ROWS = 200  # before a contender is given up
+PATIENCE = 3  # rows that are needed at most, as a multiple of those that the trial will still have
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The evidence for a contender, and what follows from it."""
+
+    trial: Trial
+    gains: Gains
+    min_delta: float
+    most_days: float
+
+    @cached_property
+    def log_evidence(self) -> float:
+        """What a stake of 1 has become, as a logarithm."""
+        return gain_of_differences(self.gains.values) if self.gains.rows else 0.0
+
+    @property
+    def log_needed(self) -> float:
+        """What it has to become."""
+        return -math.log(self.trial.allowance)
+
+    @property
+    def mean(self) -> float:
+        """The mean gain, in the unit of the metric."""
+        return self.trial.largest * self.gains.mean
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the evidence suffices, and the gain is large enough."""
+        return self.log_evidence >= self.log_needed and self.mean >= self.min_delta
+
+    @property
+    def rows_needed(self) -> float:
+        """How many more rows it takes if the contender goes on as so far; infinity if it is not better."""
+        mean = self.gains.mean
+        if mean <= 0:
+            return math.inf
+        best_bet = min(LARGEST_BET, mean / self.gains.mean_square)
+        return max(0.0, (self.log_needed - self.log_evidence) / (mean * best_bet / 2))
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the trial has lasted as long as it may, or is not expected to end with a promotion."""
+        rows, days = self.gains.rows, self.gains.days
+        if days >= self.most_days:
+            return True
+        if rows < FEWEST_ROWS or days <= 0:
+            return False
+        return self.rows_needed > PATIENCE * rows * (self.most_days - days) / days
+
+    def evidence(self) -> Evidence:
+        """Return the result as the gate takes it."""
+        needed = self.rows_needed
+        numbers: dict[str, Any] = {
+            "name": "sequential",
+            "rows": self.gains.rows,
+            "won": self.gains.won,
+            "lost": self.gains.lost,
+            "gain": round(self.mean, 6),
+            "evidence": round(math.exp(min(self.log_evidence, 50)), 3),
+            "needed": round(math.exp(self.log_needed), 1),
+            "rows_needed": None if math.isinf(needed) else math.ceil(needed),
+            "since": self.trial.since.isoformat(timespec="seconds"),
+        }
+        return Evidence(self.is_better, self._sentence(numbers), numbers)
+
+    def _sentence(self, numbers: dict[str, Any]) -> str:
+        state = "not certainly better yet"
+        if self.is_better:
+            state = "better"
+        elif self.is_given_up:
+            state = "given up, the next version gets a trial"
+        rows = counted(numbers["rows"], "labelled row")
+        text = (
+            f"{state}: of {rows} the contender {self.trial.version} is better in {numbers['won']}, the "
+            f"champion in {numbers['lost']}, a mean gain of {shown(self.mean)}; evidence "
+            f"{numbers['evidence']:.3g}, and {numbers['needed']:.3g} are needed"
+        )
+        if state != "not certainly better yet":
+            return text
+        more = numbers["rows_needed"]
+        return f"{text}: {'about ' + counted(more, 'more row') if more else 'not in sight yet'}"

@@ -1,0 +1,103 @@
+"""The contender: the version that predicts the same rows as the champion, recorded and never delivered.
+
+``contender.json`` has what the policy ``test: sequential`` keeps: the trial of a contender, and how much of
+the budget of false promotions is saved. Without a trial, the newest version that came after the champion is
+the contender.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from batch_serving.shared.files import locked, read_with_tag, seal, unseal, write_if_unchanged
+from batch_serving.shared.run_context import parse_time
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from batch_serving.registry.pointer import Pointer
+    from batch_serving.registry.versions import ModelVersions
+
+log = logging.getLogger(__name__)
+
+CONTENDER = "contender.json"
+LOCK_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A contender against a champion, from a moment on.
+
+    ``allowance`` is the largest probability with which it may be promoted wrongly. A difference of scores
+    counts as ``largest`` at most.
+    """
+
+    version: str
+    champion: str
+    since: datetime
+    allowance: float
+    largest: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is kept."""
+        return {**vars(self), "since": self.since.isoformat()}
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """The trial that goes on, the newest version whose trial has ended, and the budget as of a moment."""
+
+    trial: Trial | None = None
+    ended: str = ""
+    saved: float = 0.0
+    saved_at: datetime | None = None  # None: nothing has been saved or spent yet
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is kept."""
+        return {
+            "trial": self.trial.to_json() if self.trial else None,
+            "ended": self.ended,
+            "saved": self.saved,
+            "saved_at": self.saved_at.isoformat() if self.saved_at else None,
+        }
+
+
+def read_trial(root: UPath, now: datetime) -> tuple[TrialState, str]:
+    """Return the state in a model's folder, and its tag for ``write_trial``.
+
+    Of a corrupt file nothing is known: the budget then starts empty at ``now``, so that it is never spent
+    twice.
+    """
+    data, tag = read_with_tag(root / CONTENDER)
+    if data is None:
+        return TrialState(), tag
+    try:
+        record = unseal(data)
+        given = record["trial"]
+        trial = Trial(**{**given, "since": parse_time(given["since"])}) if given else None
+        saved_at = parse_time(record["saved_at"]) if record["saved_at"] else None
+        return TrialState(trial, str(record["ended"]), float(record["saved"]), saved_at), tag
+    except (ValueError, KeyError, TypeError) as error:
+        log.error("%s is corrupt (%s): the trial is over, and the budget starts empty", CONTENDER, error)
+        return TrialState(saved_at=now), tag
+
+
+def write_trial(root: UPath, state: TrialState, tag: str) -> None:
+    """Keep the state; ChangedError if another run has changed it since ``read_trial``."""
+    with locked(root, LOCK_TIMEOUT_S):
+        write_if_unchanged(root / CONTENDER, seal(state.to_json()), tag)
+
+
+def contender_of(versions: ModelVersions, pointer: Pointer | None, now: datetime) -> str | None:
+    """Return the version that is to predict beside the champion; None if there is none."""
+    if pointer is None:
+        return None
+    state, _ = read_trial(versions.root, now)
+    if state.trial is not None and state.trial.champion == pointer.version:
+        return state.trial.version
+    newer = versions.versions(max(pointer.version, state.ended))
+    found = [version for version in newer if version not in (*pointer.versions, state.ended)]
+    return found[-1] if found else None
