@@ -1,7 +1,7 @@
 """The contender's predictions: of the champion's rows, recorded beside them and never delivered.
 
 ``output/shadow/<model>/date=<day>.csv`` has those of a day's runs. The contender begins when the champion's
-file is in its place, and may take less time than that took: what it has not predicted by then, it does not.
+file is in its place, and stops once it has taken as long as that took: what is left, it does not predict.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ ROWS_A_RUN = 10_000  # more of a run, or of a day, say little more of a contende
 ROWS_A_DAY = 50_000
 FIRST_ROWS = 64  # then more and more, as long as there is time
 GROWTH = 4
+LEAST_S = 2.0  # for what takes its time whatever the number of rows: reading the model
 WRITE_TRIES = 20  # on object storage, where another run may have been first
 
 
@@ -84,7 +85,7 @@ class ContenderRows:
         """
         if not self._record or not self._frames:
             return 0
-        budget_s = time.monotonic() - self.started
+        budget_s = max(LEAST_S, time.monotonic() - self.started)
         try:
             return _write(run, self.store.name, self._predicted(budget_s))
         except Exception as error:  # anything that a model, its libraries or a storage raises

@@ -66,9 +66,11 @@ class Progress:
         rows, days = self.gains.rows, self.gains.days
         if days >= self.most_days:
             return True
-        if rows < FEWEST_ROWS or days <= 0:
+        if rows < FEWEST_ROWS:
             return False
-        return self.rows_needed > PATIENCE * rows * (self.most_days - days) / days
+        # A trial of one run so far says nothing of how many rows there will be.
+        to_come = rows * (self.most_days - days) / days if days else math.inf
+        return math.isinf(self.rows_needed) or self.rows_needed > PATIENCE * to_come
 
     def evidence(self) -> Evidence:
         """Return the result as the gate takes it."""

@@ -123,6 +123,13 @@ class World:
         return np.array([row == target.to_numpy() for row in rows], dtype=float)
 
     @cached_property
+    def alike(self) -> np.ndarray[Any, Any]:
+        """The largest group of settings whose true scores differ by rounding, or next to nothing."""
+        tolerance = 0.05 * self.point
+        groups = [np.flatnonzero(np.abs(self.quality - one) < tolerance) for one in self.quality]
+        return max(groups, key=len)
+
+    @cached_property
     def fold_scores(self) -> list[list[float]]:
         """The scores of each of the settings in the repeated folds."""
         policy = self.policy("cross_validated")
@@ -167,8 +174,7 @@ class Month:
         """Which of the settings each hour's challenger has."""
         draw, world = np.random.default_rng(self.seed), self.world
         if self.gain is None:
-            usual = np.argsort(np.abs(world.quality - np.median(world.quality[SETTINGS // 3 :])))
-            return draw.choice(usual[: CANDIDATES - 1], HOURS)
+            return draw.choice(world.alike, HOURS)
         found = np.empty(HOURS, dtype=int)
         for hour in range(HOURS):
             tried = draw.choice(len(world.records), CANDIDATES, replace=False)
