@@ -168,4 +168,11 @@ KOREAN = {
     "outside the classes": "클래스 밖",
     "yes": "예",
     "not yet": "아직",
+    "Contender on trial": "시험 중인 도전 모델",
+    "Since": "시작",
+    "Better in": "더 나은 행",
+    "Worse in": "더 나쁜 행",
+    "Mean gain": "평균 이득",
+    "Evidence": "증거",
+    "Rows still needed": "더 필요한 행",
 }

@@ -27,7 +27,7 @@ def compare(
     test: Literal["none", "mcnemar", "paired_bootstrap", "cross_validated", "sequential"] = "none",
     confidence: float = 0.95,
     folds: int = 5,
-    repeats: int = 10,
+    repeats: int = 3,
     false_promotions_per_year: float = 1,
     contender_days: float = 7,
     version: str = "",

@@ -23,6 +23,9 @@ from batch_serving.monitoring.alarm import ALARM, LastChange, announced
 from batch_serving.monitoring.measuring import measured_rows
 from batch_serving.monitoring.places import measured_path, quality_folder
 from batch_serving.prediction.places import days_of
+from batch_serving.promotion.sequential import Progress
+from batch_serving.promotion.trials import trial_of
+from batch_serving.registry.store import ModelStore
 from batch_serving.shared.paths import output_path
 from batch_serving.shared.reading import entries, identities_below
 
@@ -36,11 +39,12 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class QualityState:
-    """What is measured of a model: the rows of the last days, newest day last, and the alarm."""
+    """What is measured of a model: the rows of the last days, newest day last, the alarm, a trial."""
 
     name: str
     rows: list[Row]
     alarm: LastChange
+    trial: Progress | None = None
 
     def metrics(self) -> list[str]:
         """The metrics, in the order of the files."""
@@ -74,7 +78,7 @@ def _state(name: str) -> QualityState:
         for day, path in paths.items():
             identity = seen.get(f"{path.parent.name}/{path.name}")
             rows += REMEMBERED.get(("quality", str(path)), identity, partial(measured_rows, name, day))
-    return QualityState(name, rows, announced(name))
+    return QualityState(name, rows, announced(name), trial_of(ModelStore(name)))
 
 
 def page(asking: Annotated[Asked, Depends(asked)]) -> str:
@@ -91,6 +95,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
                 "charts": [chart for metric in metrics[:1] for chart in _charts(asking, state, metric)],
                 "days": _listed(state.rows),
                 "is_alarm": state.alarm.state == ALARM,
+                "trial": state.trial and _trial(state.trial),
             }
     except UnavailableError as error:
         values["problem"] = str(error)
@@ -130,6 +135,13 @@ def _marks(asking: Asked, rows: Sequence[Row], first: date, column: str, mature:
         )
         found.append(Mark(place, value, tooltip))
     return found
+
+
+def _trial(found: Progress) -> dict[str, Any]:
+    """Return what is shown of a trial; ``share`` is how far the evidence is, between 0 and 1."""
+    evidence = found.evidence()
+    share = max(0.0, min(1.0, found.log_evidence / found.log_needed))
+    return {"version": found.trial.version, "sentence": evidence.sentence, "share": share, **evidence.numbers}
 
 
 def _labels(rows: Sequence[Row], first: date) -> list[tuple[float, str]]:

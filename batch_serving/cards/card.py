@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_serving.cards.history_plot import metric_history
 from batch_serving.cards.html_parts import section
+from batch_serving.cards.live_quality import live_quality
 from batch_serving.cards.plots import errors, importance, rows_with_pictures
 from batch_serving.ml.datasets import read_rows
 from batch_serving.prediction.run_files import latest_rows
@@ -96,6 +97,7 @@ def _page(store: ModelStore, version: str) -> str:
     parts = [
         _facts(metadata),
         metric_history(store, metadata),
+        live_quality(store, version),
         errors(scored, model),
         importance(model, [str(name) for name in features.columns]),
         section(title, rows_with_pictures(features, shown)),

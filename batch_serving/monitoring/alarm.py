@@ -61,11 +61,11 @@ class Standard:
         return scores
 
 
-def check_alarm_metric(metric: str) -> None:
-    """Refuse, with InvalidValueError, a metric that is not a mean over rows."""
+def check_alarm_metric(metric: str, tester: str = "the alarm") -> None:
+    """Refuse, with InvalidValueError, a metric that is not a mean over rows, for what tests it."""
     if metric not in MEANS:
         raise InvalidValueError(
-            f"metric {metric!r} is not a mean over rows, which the alarm tests",
+            f"metric {metric!r} is not a mean over rows, which {tester} tests",
             did_you_mean(metric, MEANS) or f"use one of {', '.join(MEANS)}",
         )
 

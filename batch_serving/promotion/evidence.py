@@ -81,8 +81,6 @@ def gains_of(
     Rows that a model was trained on do not count. With ``keep`` the new ones are added to the file, and
     ChangedError is raised if another run has done that meanwhile.
     """
-    import numpy as np
-
     path = evidence_path(store, trial.version)
     known, tag = _evidence(path, trial)
     counted = {(row["run_id"], row["row_id"]) for row in known}
@@ -92,11 +90,21 @@ def gains_of(
         with locked(store.root, LOCK_TIMEOUT_S):
             data = csv_bytes(EVIDENCE_COLUMNS, [[row[name] for name in EVIDENCE_COLUMNS] for row in rows])
             write_if_unchanged(path, data, tag)
-    everything = [*known, *new]
-    times = sorted(parse_time(row["run_after"]) for row in everything)
+    found = _gains([*known, *new])
+    return found, [] if found.rows else missing
+
+
+def kept_gains(store: ModelStore, trial: Trial) -> Gains:
+    """Return the gains of the rows that have been counted so far."""
+    return _gains(_evidence(evidence_path(store, trial.version), trial)[0])
+
+
+def _gains(rows: list[Row]) -> Gains:
+    import numpy as np
+
+    times = sorted(parse_time(row["run_after"]) for row in rows)
     days = (times[-1] - times[0]) / timedelta(days=1) if times else 0.0
-    values = np.array([float(row["gain"]) for row in everything])
-    return Gains(values, days), [] if everything else missing
+    return Gains(np.array([float(row["gain"]) for row in rows]), days)
 
 
 def evidence_path(store: ModelStore, version: str) -> UPath:

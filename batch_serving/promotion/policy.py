@@ -12,6 +12,7 @@ from batch_serving.ml.estimators import find_scorer
 from batch_serving.monitoring.alarm import check_alarm_metric
 from batch_serving.shared.checked_by import BadValue, ValuePath, accepts, bad_values
 from batch_serving.shared.errors import InvalidValueError
+from batch_serving.shared.suggestions import did_you_mean
 
 CHOICES = {
     "on_tie": ("keep", "newest"),
@@ -40,7 +41,7 @@ class Policy:
     test: str = "none"
     confidence: float = 0.95
     folds: int = 5
-    repeats: int = 10
+    repeats: int = 3
     false_promotions_per_year: float = 1.0
     contender_days: float = 7.0
 
@@ -95,7 +96,7 @@ def _test_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
             if not wrong and fields[name] <= 0:
                 yield BadValue((name,), f"{name} is {fields[name]}", "it must be above 0")
     if fields.get("test") == "sequential" and "metric" in fields and accepts(find_scorer, fields["metric"]):
-        yield from bad_values(("metric",), check_alarm_metric, fields["metric"])
+        yield from bad_values(("metric",), check_alarm_metric, fields["metric"], "sequential")
 
 
 def _metric_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
@@ -122,8 +123,18 @@ def _limit_problems(key: str, limits: Any) -> Iterator[BadValue]:
         if key == "guardrails" and name in COSTS:
             yield from bad_values(path, _share_of, limit)
             continue
-        yield from bad_values(path, find_scorer, name)
+        yield from _named_problems(path, key, name)
         yield from _amount_problems(path, limit) if key == "guardrails" else _number_problems(path, limit)
+
+
+def _named_problems(path: ValuePath, key: str, name: str) -> Iterator[BadValue]:
+    """Check that a floor or a guardrail names a metric; a cost is a guardrail alone."""
+    if name in COSTS:
+        yield BadValue(path, f"{name} is a cost", "it can be a guardrail, not a floor")
+    elif key == "guardrails" and not accepts(find_scorer, name) and (hint := did_you_mean(name, COSTS)):
+        yield BadValue(path, f"metric {name!r} is not known", hint)
+    else:
+        yield from bad_values(path, find_scorer, name)
 
 
 def _share_of(percent: Any) -> float:

@@ -7,12 +7,13 @@ evidence. When it ends, the newest version gets the next one.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batch_serving.promotion.budget import allowance_of, saved_by
-from batch_serving.promotion.evidence import gains_of
+from batch_serving.promotion.evidence import gains_of, kept_gains
 from batch_serving.promotion.gate import Evidence
 from batch_serving.promotion.sequential import Progress
 from batch_serving.registry.contender import Trial, read_trial, write_trial
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SMALLEST_ALLOWANCE = 1e-4  # with less, a trial could not end
+
+
+def trial_of(store: ModelStore) -> Progress | None:
+    """Return how far the trial is that goes on, by what has been counted so far; None without one."""
+    state, _ = read_trial(store.root, datetime.now(UTC))
+    pointer = store.usable_pointer()
+    if state.trial is None or pointer is None or state.trial.champion != pointer.version:
+        return None
+    return Progress(state.trial, kept_gains(store, state.trial), min_delta=0.0, most_days=math.inf)
 
 
 class Trials:

@@ -60,11 +60,11 @@ GATES = {
 class World:
     """A dataset, and a fitted model for each of the settings."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, split: int) -> None:
         """Split the rows, and fit each of the settings on the training rows."""
         load, estimator, parameter, values = DATASETS[name]
         features, target = load(return_X_y=True, as_frame=True)
-        order = np.random.default_rng(1).permutation(len(target))
+        order = np.random.default_rng(split).permutation(len(target))
         features, target = (one.iloc[order].reset_index(drop=True) for one in (features, target))
         known, held_out = int(0.6 * len(target)), int(0.6 * len(target) * 0.2)
         self.holdout = features[:held_out], target[:held_out]
@@ -304,23 +304,25 @@ SCENARIOS: dict[str, float | None] = {
 def main(print_line: Callable[[str], None] = print) -> None:
     """Print a table for each dataset."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--months", type=int, default=10, help="simulated months for each scenario")
+    parser.add_argument("--months", type=int, default=4, help="simulated months for each split and scenario")
+    parser.add_argument("--splits", type=int, default=3, help="ways to split each dataset")
     parser.add_argument("--datasets", nargs="*", default=list(DATASETS), choices=list(DATASETS))
     options = parser.parse_args()
     for name in options.datasets:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of hundreds of fits that do not converge
-            world = World(name)
-            print_line(
-                f"{name}: {len(world.truth[1])} rows of truth; a point is {world.point:.3g} of {world.metric}"
-            )
-            for line in limits(world):
+            worlds = [World(name, split) for split in range(options.splits)]
+            first = worlds[0]
+            point = f"a point is {first.point:.3g} of {first.metric}"
+            print_line(f"{name}: {len(first.truth[1])} rows of truth; {point}")
+            for line in limits(first):
                 print_line(line)
             for scenario, gain in SCENARIOS.items():
-                months = [Month(world, gain, seed) for seed in range(options.months)]
+                seeds = range(options.months)
+                months = [Month(world, gain, seed) for world in worlds for seed in seeds]
                 print_line(f" {scenario}:{'':{33 - len(scenario)}}false  hours  worst  never  regret")
                 for gate in GATES:
-                    if not (gate == "mcnemar" and world.is_regression):
+                    if not (gate == "mcnemar" and first.is_regression):
                         print_line(row_of(months, gate))
 
 

@@ -33,18 +33,13 @@ POLICIES: dict[str, dict[str, Any]] = {
 
 def false_promotions() -> None:
     """Print how often a retrain that differs only by its seed is promoted, by policy and data."""
-    import yaml
     from sklearn.datasets import load_breast_cancer, load_digits
     from sklearn.ensemble import RandomForestClassifier
 
     from batch_serving.promotion.policy import Policy
 
-    text = (ROOT / "dag_configs" / "promote_model.yaml").read_text(encoding="utf-8")
-    given = yaml.safe_load(text)["promote_model"]["tasks"]["compare"]["op_kwargs"]
-    names = ("min_delta", "on_tie", "test", "confidence")
-    policies = {**POLICIES, "promote_model.yaml": {name: given[name] for name in names}}
     print(f"\nA retrain that differs only by its seed: how often it is promoted, in {PAIRS} tries\n")
-    print(f"  {'data':<24}" + "".join(f"{name:>20}" for name in policies))
+    print(f"  {'data':<24}" + "".join(f"{name:>20}" for name in POLICIES))
     for name, load in (("digits", load_digits), ("breast cancer", load_breast_cancer)):
         data = load(as_frame=True)
         held_out = data.target.index % 5 == 0
@@ -55,7 +50,7 @@ def false_promotions() -> None:
         rows = data.data[held_out], data.target[held_out]
         shares = [
             _promoted(Policy("accuracy", "maximize", **settings), forests, rows)
-            for settings in policies.values()
+            for settings in POLICIES.values()
         ]
         print(f"  {f'{name}, {held_out.sum()} rows':<24}" + "".join(f"{share:>19.0%} " for share in shares))
 

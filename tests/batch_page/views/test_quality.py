@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 from asking import asking, forbidden_in, text_of
+from contending import BAD, GOOD, Contest
 from late_labels import Months, holdout_of_all_classes
 from predicting import train_champion
 
 from batch_page.view import State
 from batch_page.views import quality
+from batch_serving.registry.store import ModelStore
 from batch_serving.shared.dates import today_in
-from callables import monitoring
+from callables import monitoring, training
 
 DAYS = 6
 
@@ -66,6 +68,36 @@ def test_an_alarm_is_on_the_page_and_on_the_overview(version: str) -> None:
     page = quality.page(asking("/quality"))
     assert 'role="alert"' in page
     assert "it must be 0.95 (the floor 0.95)" in text_of(page)
+
+
+def test_a_trial_is_on_the_page_and_on_both_cards(output: Path, tmp_path: Path) -> None:
+    contest = Contest(tmp_path)
+    champion = contest.train("first", **BAD)
+    contest.compare()
+    contender = contest.train("second", **GOOD)
+    contest.compare()
+    reason = contest.hour(60)["reason"]
+    page = quality.page(asking("/quality"))
+    text = text_of(page)
+    assert reason in text
+    assert f"{contender} " in text[text.index("Contender on trial") :]
+    assert forbidden_in(page) == []
+    for version in (champion, contender):
+        training.predict_holdout(model="digits", version=version)
+        card = (ModelStore("digits").folder(version) / "card.html").read_text(encoding="utf-8")
+        assert f"trial: {reason}" in card
+
+
+def test_the_card_has_the_last_measured_days(version: str) -> None:
+    alarm(0.95)
+    training.predict_holdout(model="digits", version=version)
+    card = (ModelStore("digits").folder(version) / "card.html").read_text(encoding="utf-8")
+    part = card[card.index("<h2>Live quality</h2>") :]
+    for row in quality.state_of("digits").of("accuracy"):
+        value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+        cells = f"<td>{row['date']}</td><td>accuracy</td><td>{value:.4f}</td><td>{low:.4f} to {high:.4f}</td>"
+        assert cells in part
+    assert "is not what it must be since" in part
 
 
 def test_without_measurements_the_page_says_what_to_do_and_the_overview_nothing(output: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
-from batch_serving.promotion.gate import Evidence, judge
+from batch_serving.promotion.gate import Evidence, Verdict, judge
 from batch_serving.promotion.paired_tests import paired_test
 from batch_serving.promotion.policy import Policy
 from batch_serving.shared.root import PROJECT_ROOT
@@ -45,6 +45,25 @@ def test_what_fails_a_floor_is_never_promoted(
     for champion in ({}, {"accuracy": old, "f1_macro": old}):
         if judge(rules, scores, champion, lambda: SURE).promote:
             assert f1 >= floor
+
+
+def test_tests_with_a_gain_of_their_own_decide_whatever_the_holdout_says() -> None:
+    worse, better = {"accuracy": 0.9}, {"accuracy": 0.95}
+    for test in ("cross_validated", "sequential"):
+        rules = policy(test=test, min_delta=0.01, floors={"accuracy": 0.85})
+        for new, old in ((worse, better), (better, better), (better, worse)):
+            assert judge(rules, new, old, lambda: SURE) == Verdict(True, "sure", SURE)
+            unsure = Evidence(False, "not certainly better yet", {})
+            assert not judge(rules, new, old, lambda unsure=unsure: unsure).promote
+        assert not judge(rules, {"accuracy": 0.8}, worse, lambda: SURE).promote  # below the floor
+        assert judge(rules, worse, {}).reason.startswith("the first model")
+
+
+@pytest.mark.parametrize(("cost", "promoted"), [(12.0, True), (12.1, False), (5.0, True)])
+def test_a_cost_may_grow_by_its_guardrail(cost: float, promoted: bool) -> None:
+    rules = policy(guardrails={"predict_ms": "20 %"})
+    new, old = {"accuracy": 0.95, "predict_ms": cost}, {"accuracy": 0.9, "predict_ms": 10.0}
+    assert judge(rules, new, old).promote == promoted
 
 
 @given(score=SCORE, delta=st.floats(0, 0.1), test=st.sampled_from(["none", "mcnemar", "paired_bootstrap"]))
@@ -78,11 +97,11 @@ def test_rounding_alone_is_a_tie_whatever_the_size_of_the_error() -> None:
 
 @pytest.mark.slow
 def test_a_retrain_that_differs_by_its_seed_alone_is_hardly_ever_promoted() -> None:
-    """Under the policy in promote_model.yaml: fewer than one in ten, where ``>`` takes more than a third."""
+    """By a paired bootstrap: fewer than one in ten, where ``>`` takes more than a third."""
     text = (PROJECT_ROOT / "dag_configs" / "promote_model.yaml").read_text(encoding="utf-8")
     given = yaml.safe_load(text)["promote_model"]["tasks"]["compare"]["op_kwargs"]
-    names = ("metric", "direction", "min_delta", "on_tie", "test", "confidence")
-    rules = Policy(**{name: given[name] for name in names})
+    names = ("metric", "direction", "min_delta", "on_tie", "confidence")
+    rules = Policy(**{name: given[name] for name in names}, test="paired_bootstrap")
     digits = pd.read_csv(Path(PROJECT_ROOT) / "data" / "digits.csv")
     features, target = digits.drop(columns=["row_id", "digit"]), digits["digit"]
     held_out = digits["row_id"] % 5 == 0

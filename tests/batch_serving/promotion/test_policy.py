@@ -25,6 +25,29 @@ def policy(**given: Any) -> Policy:
         ({"min_delta": -0.1}, "min_delta is -0.1; it must be 0 or more"),
         ({"guardrails": {"f1_macro": -1}}, "guardrails.f1_macro is -1; it must be 0 or more"),
         ({"floors": {"acuracy": 0.9}}, "did you mean 'accuracy'?"),
+        (
+            {"guardrails": {"predict_ms": 20}},
+            "the guardrail of a cost is 20; write by how much it may grow, as in 20 %",
+        ),
+        (
+            {"guardrails": {"size_mb": "much"}},
+            "the guardrail of a cost is 'much'; write by how much it may grow",
+        ),
+        ({"guardrails": {"size_mb": "-5 %"}}, "the guardrail of a cost is '-5 %'"),
+        (
+            {"guardrails": {"predictms": "20 %"}},
+            "metric 'predictms' is not known; did you mean 'predict_ms'?",
+        ),
+        ({"floors": {"predict_ms": 20}}, "predict_ms is a cost; it can be a guardrail, not a floor"),
+        ({"guardrails": {"accuracy": "5 %"}}, "guardrails.accuracy is '5 %'; it must be a number"),
+        ({"folds": 1}, "folds is 1; it must be a whole number, 2 or more"),
+        ({"repeats": 2.5}, "repeats is 2.5; it must be a whole number, 1 or more"),
+        ({"false_promotions_per_year": 0}, "false_promotions_per_year is 0; it must be above 0"),
+        ({"contender_days": "7"}, "contender_days is '7'; it must be a number"),
+        (
+            {"test": "sequential", "metric": "f1_macro"},
+            "metric 'f1_macro' is not a mean over rows, which sequential tests; use one of accuracy, mean_abs",
+        ),
     ],
 )
 def test_an_invalid_policy_is_refused(wrong: dict[str, Any], message: str) -> None:
