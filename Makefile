@@ -69,6 +69,7 @@ bench: setup ## measure speed, beside a comparable tool in the same run
 	@$(RUN) tests/benchmarks/bench_detection.py
 	@$(RUN) tests/benchmarks/bench_weather.py
 	@$(RUN) tests/benchmarks/bench_models.py
+	@$(RUN) tests/benchmarks/bench_shadow.py
 	@$(RUN) tests/benchmarks/bench_gate.py
 	@$(RUN) tests/benchmarks/bench_drift.py
 	@$(RUN) tests/benchmarks/bench_memory.py

@@ -124,16 +124,14 @@ def _growing_parts(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 def _write(run: PredictionRun, model: str, predicted: Iterator[list[Any]]) -> int:
     path = shadow_path(model, run.day)
-    if any(row[0] == run.run_id for row in _rows_in(path)[0]):
+    before, _ = _rows_in(path)
+    if len(before) >= ROWS_A_DAY or any(row[0] == run.run_id for row in before):
         return 0
     head = [run.run_id, run.run_after.isoformat()]
     new = [[*head, *map(str, row)] for row in predicted]
     for _ in range(WRITE_TRIES):
         with locked(path.parent):
             rows, tag = _rows_in(path)
-            if len(rows) + len(new) > ROWS_A_DAY:
-                log.info("the contender has predicted enough rows of %s", run.day)
-                return 0
             others = [row for row in rows if row[0] != run.run_id]
             together = sorted([*others, *new], key=lambda row: (row[1], row[0]))
             try:
