@@ -261,6 +261,20 @@ def test_a_regression_has_trials_as_well(output: Path, tmp_path: Path) -> None:
     assert result["test"]["gain"] > 0.3  # of an error of about 1.5
 
 
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_a_trial_on_object_storage(place: str, tmp_path: Path) -> None:
+    contest = Contest(tmp_path)
+    contest.train("first", **BAD)
+    contest.compare()
+    better = contest.train("second", **GOOD)
+    contest.compare()
+    first, second = (contest.hour(100)["test"] for _ in range(2))
+    assert (first["rows"], second["rows"]) == (100, 200)
+    while contest.hours < 6 and contest.hour()["verdict"] == "keep":
+        pass
+    assert champion_version() == better
+
+
 @pytest.mark.parametrize("test", ["cross_validated", "sequential"])
 def test_pruning_keeps_the_contender(contest: Contest, test: str) -> None:
     store = ModelStore("digits")

@@ -18,12 +18,13 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import logged_in, screenshot, speaking
 from buckets import SIGN_IN
 from conftest import Trained
-from months_of_output import Amounts, write_all, write_quality
+from months_of_output import Amounts, write_all, write_quality, write_trial_of
 from playwright.sync_api import FrameLocator, Page, expect
 from running_airflow import ROOT, Running, copied, wait_until
 from users import Users
 
 from batch_page.korean import KOREAN
+from batch_serving.registry.store import ModelStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 
@@ -270,6 +271,7 @@ def months(filled: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         now = datetime.now(UTC)
         champion = write_all(project / "output", Amounts(versions=90, days=14, weather_days=3), now)
         write_quality(project / "output", 14, champion, now)
+        write_trial_of(ModelStore("digits").versions()[-1], champion, now)
     settings["PYTHONPATH"] = f"{ROOT / 'deploy' / 'settings'}{os.pathsep}{project}"
     with api_server(filled, project, settings) as address:
         yield address
@@ -293,6 +295,7 @@ def test_weeks_of_work_in_both_languages(
             screenshot(window, f"page_{name}_{locale[:2]}", is_published=shown)
         window.goto(f"{months}/batch-serving/quality")  # in the other tests it has nothing to show
         expect(window.locator("svg.chart")).to_be_visible()
+        expect(window.locator("meter")).to_be_visible()
         assert [one["id"] for one in Axe().run(window).response["violations"]] == []
 
 

@@ -17,10 +17,12 @@ from batch_serving.monitoring.alarm import LastChange, keep_announced
 from batch_serving.monitoring.measuring import QUALITY_COLUMNS, wilson
 from batch_serving.prediction.daily_drift import DRIFT_COLUMNS
 from batch_serving.prediction.run_files import COLUMNS
+from batch_serving.promotion.evidence import EVIDENCE_COLUMNS, evidence_path
+from batch_serving.registry.contender import Trial, TrialState, write_trial
 from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.store import ModelStore
 from batch_serving.shared.csv_rows import csv_bytes
-from batch_serving.shared.files import seal, unseal
+from batch_serving.shared.files import seal, unseal, write_atomic
 from batch_serving.shared.root import PROJECT_ROOT
 from batch_serving.weather.rows import WeatherRow
 
@@ -154,6 +156,19 @@ def write_quality(output: Path, days: int, version: str, now: datetime) -> None:
         path.write_bytes(csv_bytes(QUALITY_COLUMNS, cells))
     reason = f"digits {version}: accuracy is in order"
     keep_announced("digits", LastChange(version, "ok", 0, reason))
+
+
+def write_trial_of(contender: str, champion: str, now: datetime) -> None:
+    """Write a trial that goes on for two days."""
+    draw, store = random.Random(10), ModelStore("digits")
+    trial = Trial(contender, champion, now - timedelta(days=2), 0.02)
+    write_trial(store.root, TrialState(trial, saved=0.02, saved_at=now), "")
+    rows = []
+    for minute in range(0, 2880, 5):
+        moment = trial.since + timedelta(minutes=minute)
+        gain = draw.choices((1, 0, -1), (0.014, 0.978, 0.008))[0]
+        rows.append([moment.isoformat(), f"run{minute}", "1", champion, trial.since.isoformat(), gain])
+    write_atomic(evidence_path(store, contender), csv_bytes(EVIDENCE_COLUMNS, rows))
 
 
 def write_weather(output: Path, days: int, now: datetime, source: str = "kma") -> None:
