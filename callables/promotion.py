@@ -1,4 +1,4 @@
-"""P2: the challenger becomes champion if it is better on the same holdout, or if an operator asks for it."""
+"""P2: the challenger becomes champion if it is better by more than luck, or if an operator asks for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(
     confidence: float = 0.95,
     folds: int = 5,
     repeats: int = 3,
-    false_promotions_per_year: float = 1,
+    false_promotions_per_year: float = 2,
     contender_days: float = 7,
     version: str = "",
     roll_back: bool | str = False,

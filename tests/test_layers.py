@@ -61,7 +61,7 @@ def test_the_contracts_hold(project: Path) -> None:
         ("batch_serving/shared/env.py", "from callables import models"),
         ("batch_serving/registry/store.py", "from batch_serving.ml import drift"),
         ("batch_serving/ml/drift.py", "from batch_serving.weather import kma"),
-        ("batch_serving/promotion/gate.py", "from batch_serving.prediction import predictor"),
+        ("batch_serving/prediction/shadow.py", "from batch_serving.promotion import gate"),
         ("batch_serving/ml/drift.py", "import airflow"),
         ("callables/models.py", "from schemas import loading"),
         ("callables/models.py", "import dagfactory"),

@@ -42,7 +42,7 @@ class Policy:
     confidence: float = 0.95
     folds: int = 5
     repeats: int = 3
-    false_promotions_per_year: float = 1.0
+    false_promotions_per_year: float = 2.0
     contender_days: float = 7.0
 
     def __post_init__(self) -> None:

@@ -283,7 +283,7 @@ def limits(world: World) -> Iterator[str]:
     rows = len(world.holdout[1])
     smallest = (1.96 + 0.84) * np.sqrt(spread / rows) / world.point
     yield f"  a gain that paired_bootstrap finds on {rows} holdout rows in 4 of 5 cases: {smallest:.1f} points"
-    log_needed = -np.log(allowance_of(saved_by(START, 0, None, 1.0))) + np.log(12)
+    log_needed = -np.log(allowance_of(saved_by(START, 0, None, 2.0))) + np.log(12)
     for points in (0.2, 0.5, 1, 2):
         needed = 2 * log_needed * (spread + (points * world.point) ** 2) / (points * world.point) ** 2
         yield (
