@@ -72,9 +72,9 @@ def _send_failed_task(context: Mapping[str, Any], connection: str) -> str:
         log.info("not sent to Slack: Airflow ended this task, and not as failed")
         return "not failed"
     lines = [
-        f":red_circle: *{_escape(instance.dag_id)}.{_escape(_name(instance))}* failed",
-        f"run `{_escape(instance.run_id)}`, try {instance.try_number}",
-        f"```{_escape(_shorten(_reason(error, instance)))}```",
+        f":red_circle: *{escaped(instance.dag_id)}.{escaped(_name(instance))}* failed",
+        f"run `{escaped(instance.run_id)}`, try {instance.try_number}",
+        f"```{escaped(_shorten(_reason(error, instance)))}```",
         f"<{instance.log_url}|Open the log>",
     ]
     return _send("\n".join(lines), connection)
@@ -135,8 +135,8 @@ def _failed_run(context: Mapping[str, Any]) -> list[str]:
     run_id = instance.run_id if instance is not None else context["run_id"]
     reason = str(context["reason"] or "unknown")
     lines = [
-        f":red_circle: *{_escape(dag_id)}* failed: {_escape(REASONS.get(reason, reason))}",
-        f"run `{_escape(run_id)}`",
+        f":red_circle: *{escaped(dag_id)}* failed: {escaped(REASONS.get(reason, reason))}",
+        f"run `{escaped(run_id)}`",
     ]
     states = states_of_tasks(dag_id, run_id)
     if not states and instance is not None:
@@ -148,9 +148,9 @@ def _failed_run(context: Mapping[str, Any]) -> list[str]:
         wanted_by_word["not finished"] = OPEN
     for word, wanted in wanted_by_word.items():
         if names := sorted(task for task, state in states.items() if state in wanted):
-            lines.append(f"{word}: {_escape(_shorten(', '.join(names)))}")
+            lines.append(f"{word}: {escaped(_shorten(', '.join(names)))}")
     if instance is not None:
-        lines.append(f"<{instance.log_url}|Open the log of {_escape(instance.task_id)}>")
+        lines.append(f"<{instance.log_url}|Open the log of {escaped(instance.task_id)}>")
     return lines
 
 
@@ -164,7 +164,7 @@ def notify_promotion(context: Mapping[str, Any], *, connection: str = "slack_web
     if not result:
         log.warning("%s returned nothing: there is no promotion to report", instance.task_id)
         return
-    model, version = _escape(result["model"]), _escape(result["version"])
+    model, version = escaped(result["model"]), escaped(result["version"])
     if result.get("rolled_back"):
         title = f":leftwards_arrow_with_hook: *{model}* is rolled back to `{version}`"
     else:
@@ -172,8 +172,8 @@ def notify_promotion(context: Mapping[str, Any], *, connection: str = "slack_web
     change = f"{_score(result['before'])} → {_score(result['after'])}"
     lines = [
         title,
-        f"previous: `{_escape(str(result['previous'] or 'none'))}`",
-        f"{_escape(result['metric'])}: {change} ({_escape(result['reason'])})",
+        f"previous: `{escaped(str(result['previous'] or 'none'))}`",
+        f"{escaped(result['metric'])}: {change} ({escaped(result['reason'])})",
         f"<{instance.log_url}|Open the log>",
     ]
     _send("\n".join(lines), connection)
@@ -185,12 +185,17 @@ def _score(value: float | None) -> str:
 
 def warn(text: str, *, connection: str = "slack_webhook") -> str:
     """Send a warning to Slack, and return what came of it: something needs attention, no task has failed."""
-    return _send(f":warning: {_escape(text)}", connection)
+    return _send(f":warning: {escaped(text)}", connection)
 
 
 def inform(text: str, *, connection: str = "slack_webhook") -> str:
     """Send to Slack that something is in order again. Return what came of it."""
-    return _send(f":white_check_mark: {_escape(text)}", connection)
+    return _send(f":white_check_mark: {escaped(text)}", connection)
+
+
+def announce_once(place: Callable[[], UPath], lines: list[str], connection: str) -> None:
+    """Send lines to Slack unless another process has: ``place`` returns where the claim on them is."""
+    _once(place, lambda: _send("\n".join(lines), connection))
 
 
 def _send(text: str, connection: str) -> str:
@@ -243,7 +248,7 @@ def _deliver(text: str, connection: str) -> str:
     return outcome[0]
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what is markup in Slack's mrkdwn: &, < and >."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("```", "'''")
 

@@ -47,9 +47,10 @@ def watch() -> None:
     from batch_serving.notices.airflow_database import AirflowDatabase
     from batch_serving.notices.import_errors import ImportErrors
     from batch_serving.notices.watcher import Watcher
+    from callables.deadlines import report_stale
     from callables.notifications import inform, warn
 
-    Watcher(AirflowDatabase(), ImportErrors(warn, inform), warn, interval_s()).start()
+    Watcher(AirflowDatabase(), ImportErrors(warn, inform), warn, interval_s(), report_stale).start()
 
 
 class AnnounceFailures(AirflowPlugin):

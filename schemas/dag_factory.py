@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache, reduce
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from schemas.airflow_internals import frames_of
@@ -134,9 +135,28 @@ def build_dag(dag_id: str, config: dict[str, Any]) -> DAG:
     dag: DAG = builder(dag_id, _OwnConfig(config), {}, yml_dag="").build()["dag"]
     for name in DROPPED_BY_DAG_FACTORY:
         if config.get(name) is not None:
-            setattr(dag, name, config[name])
+            setattr(dag, name, _deadlines(config[name]) if name == "deadline" else config[name])
     dag.tags = {tag for tag in dag.tags if tag != TELEMETRY_TAG}
     return dag
+
+
+def _deadlines(given: Any) -> Any:
+    """Return Airflow's deadline alerts of what YAML gives: alerts, or mappings of callback and interval."""
+    if isinstance(given, list):
+        return [_deadlines(one) for one in given]
+    if not isinstance(given, dict):
+        return given
+    from airflow.sdk.definitions.callback import AsyncCallback, SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    from schemas.catalog.imports import resolve
+
+    path, interval = given["callback"], given["interval"]
+    delta = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
+    arguments = {name: value for name, value in given.items() if name != "callback"}
+    kind = AsyncCallback if iscoroutinefunction(resolve(path)) else SyncCallback
+    callback = kind(path, {**arguments, "interval": delta.total_seconds()})
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, delta, callback)
 
 
 def make_values(value: Any) -> Any:

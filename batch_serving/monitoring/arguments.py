@@ -58,6 +58,14 @@ def of_alarm(given: Given) -> Iterator[BadValue]:
         )
 
 
+def of_deadline(given: Given) -> Iterator[BadValue]:
+    """Check the name of the output."""
+    from batch_serving.monitoring.ages import check_output
+
+    if isinstance(output := known_values(given).get("output"), str):
+        yield from bad_values(("output",), check_output, output)
+
+
 def _common_problems(given: Given) -> Iterator[BadValue]:
     yield from model_problems(given)
     yield from zone_problems(given)

@@ -19,8 +19,11 @@ from airflow.api_fastapi.execution_api.datamodels import taskinstance as datamod
 from airflow.callbacks.callback_requests import TaskCallbackRequest
 from airflow.callbacks.database_callback_sink import DatabaseCallbackSink
 from airflow.configuration import conf
+from airflow.models.dag import DagModel
+from airflow.models.deadline_alert import DeadlineAlert
 from airflow.models.errors import ParseImportError
 from airflow.models.log import Log
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.log.log_reader import TaskLogReader
 from airflow.utils.orm_event_handlers import setup_event_handlers
@@ -31,7 +34,7 @@ from sqlalchemy.pool import NullPool
 
 from batch_serving.notices import reasons
 from batch_serving.notices.requests import limits, marked
-from batch_serving.notices.watcher import Failure
+from batch_serving.notices.watcher import Deadline, Failure
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -100,6 +103,28 @@ class AirflowDatabase:
         query = select(ParseImportError.filename, ParseImportError.stacktrace)
         with self._session() as session:
             return {str(name): text or "" for name, text in session.execute(query)}
+
+    def deadlines(self, callback: str) -> list[Deadline]:
+        """Return the deadlines with this callback of the DAGs that are not paused, as they are now."""
+        newest = (
+            select(SerializedDagModel.dag_id, func.max(SerializedDagModel.created_at).label("created_at"))
+            .group_by(SerializedDagModel.dag_id)
+            .subquery()
+        )
+        query = (
+            select(SerializedDagModel.dag_id, DeadlineAlert.callback_def)
+            .join(SerializedDagModel, SerializedDagModel.id == DeadlineAlert.serialized_dag_id)
+            .join(DagModel, DagModel.dag_id == SerializedDagModel.dag_id)
+            .join(
+                newest,
+                (newest.c.dag_id == SerializedDagModel.dag_id)
+                & (newest.c.created_at == SerializedDagModel.created_at),
+            )
+            .where(DagModel.is_paused.is_(False), DagModel.is_stale.is_(False))
+        )
+        with self._session() as session:
+            found = [(dag_id, given["__data__"]) for dag_id, given in session.execute(query)]
+        return [Deadline(dag_id, one["kwargs"]) for dag_id, one in found if one["path"] == callback]
 
 
 def _failed(session: Session, failure: Failure) -> Any | None:

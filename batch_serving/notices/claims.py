@@ -114,6 +114,14 @@ def announced(instance_id: str, try_number: int) -> Announced:
     return Announced.NO
 
 
+def of_stale(output: str, since: datetime | None) -> UPath:
+    """Return where the claim on an output is that is stale: one for each of its newest parts."""
+    if since is None:
+        return output_path(FOLDER, "other", f"stale-{safe_name(output)}.json")
+    moment = since.astimezone(UTC)
+    return output_path(FOLDER, f"{moment:%Y-%m-%d}", f"stale-{safe_name(output)}-{moment:%H%M%S}.json")
+
+
 def of_import_error(name: str, text: str) -> UPath:
     """Return where the claim on an import error is: one for each text that a file's error has had."""
     digest = hashlib.sha256(f"{name}\0{text}".encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from batch_serving.notices import claims
 from batch_serving.notices.claims import Announced
@@ -24,6 +24,8 @@ AGAIN_AFTER_S = 30.0  # a request may be lost with the DAG processor; then doubl
 MOST_REQUESTS = 3  # in three and a half minutes; then no DAG processor answers, or the DAG cannot be loaded
 CONNECTION = "slack_webhook"  # for what no callback can send
 PRUNE_EVERY_S = 3600.0
+DEADLINES_EVERY_S = 60.0
+STALE_CALLBACK = "callables.deadlines.notify_stale"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Failure:
 
     instance_id: str
     try_number: int
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A deadline of a DAG, with the arguments that its callback gets beside the context."""
+
+    dag_id: str
+    arguments: dict[str, Any]
 
 
 class Database(Protocol):
@@ -48,6 +58,9 @@ class Database(Protocol):
 
     def import_errors(self) -> dict[str, str]:
         """Return the import errors: text by file name."""
+
+    def deadlines(self, callback: str) -> list[Deadline]:
+        """Return the deadlines with this callback of the DAGs that are not paused."""
 
 
 @dataclass
@@ -71,10 +84,12 @@ class Watcher:
     import_errors: ImportErrors
     warn: Callable[[str], str]
     interval_s: float
+    report_stale: Callable[..., None] = lambda *_, **__: None  # of callables.deadlines
     _settled: set[Failure] = field(default_factory=set)
     _waiting: dict[Failure, _Wait] = field(default_factory=dict)
     _since: float | None = None
     _pruned_at: float = float("-inf")
+    _deadlines_at: float = float("-inf")
     _problem: str = ""
 
     def start(self) -> None:
@@ -90,7 +105,12 @@ class Watcher:
         """Look once at failed tasks and at import errors."""
         problems = [
             problem
-            for step in (self._look_at_tasks, self._look_at_import_errors, self._prune)
+            for step in (
+                self._look_at_tasks,
+                self._look_at_import_errors,
+                self._look_at_deadlines,
+                self._prune,
+            )
             if (problem := _problem_of(step))
         ]
         text = "; ".join(problems)
@@ -147,6 +167,14 @@ class Watcher:
 
     def _look_at_import_errors(self) -> None:
         self.import_errors.look(self.database.import_errors())
+
+    def _look_at_deadlines(self) -> None:
+        """Report what is stale although no run is late: the scheduler was down, or no run was made."""
+        if time.monotonic() - self._deadlines_at < DEADLINES_EVERY_S:
+            return
+        self._deadlines_at = time.monotonic()
+        for deadline in self.database.deadlines(STALE_CALLBACK):
+            self.report_stale(deadline.dag_id, None, **deadline.arguments)
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned_at >= PRUNE_EVERY_S:

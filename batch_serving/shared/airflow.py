@@ -43,6 +43,13 @@ def find_connection(conn_id: str) -> Any | None:
         return None
 
 
+def ui_address() -> str:
+    """Return the address of Airflow's UI, without a slash at its end."""
+    from airflow.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
+
+
 DRIVERS = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
 
 

@@ -30,6 +30,11 @@ class CorruptCsvError(ValueError):
     """A CSV that cannot be read; the text says which, and what to do."""
 
 
+def latest_path() -> UPath:
+    """Return the file of the newest row of each district."""
+    return output_path("weather", "latest.csv")
+
+
 def set_corrupt_aside() -> list[str]:
     """Rename CSVs that cannot be read, so that they can be rebuilt; return their new names."""
     root = output_path("weather")
@@ -58,7 +63,7 @@ def upsert(batch: Batch) -> list[str]:
         months = _by_month(batch.rows, lambda row: root / row.district_en)
         for path, rows in months.items():
             _replace(path, WeatherRow, newest([*_read(path, WeatherRow), *rows]))
-        latest = root / "latest.csv"
+        latest = latest_path()
         _update_latest(latest, batch.rows)
         _update_quarantine(root / "quarantine", batch.quarantine)
         _update_missing(root, batch)

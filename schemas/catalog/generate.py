@@ -57,6 +57,19 @@ CALLBACK = {
     "description": "A function's dotted path, or {callback: path, argument: value}, or null for none",
     "x-kind": "a function's dotted path or a mapping with callback",
 }
+DEADLINE: Schema = {
+    "anyOf": [
+        TYPED,
+        {
+            "type": "object",
+            "required": ["callback", "interval"],
+            "properties": {"callback": TEXT, "interval": DURATION},
+        },
+    ],
+    "description": "{callback: path, interval: seconds after a run is queued, argument: value}, or an "
+    "airflow.sdk.DeadlineAlert",
+    "x-kind": "a mapping with callback and interval, or a DeadlineAlert",
+}
 ASSETS = {
     "type": "array",
     "items": {"anyOf": [TEXT, TYPED], "x-kind": "an asset's URI, or an asset, given by __type__"},
@@ -75,7 +88,7 @@ DAG_KEYS: dict[str, Schema] = {
     "catchup": FLAG,
     "dag_display_name": TEXT,
     "dagrun_timeout": TIMEDELTA,
-    "deadline": {"anyOf": [TYPED, {"type": "array", "items": TYPED}]},
+    "deadline": {"anyOf": [DEADLINE, {"type": "array", "items": DEADLINE}]},
     "default_args": {"$ref": "#/$defs/default_args"},
     "description": TEXT,
     "disable_bundle_versioning": FLAG,

@@ -12,6 +12,7 @@ from typing import Any
 from schemas.catalog.lookup import facts_of_task, find_definition, load_schema
 from schemas.checks.examples import BASH
 from schemas.checks.paths import resolved
+from schemas.documents.defaults import is_callback
 from schemas.documents.files import find_template, search_path
 from schemas.documents.graph import graphs_of, members
 from schemas.documents.reading import Document
@@ -158,7 +159,7 @@ def _of_task(dag_id: str, path: KeyPath, task: dict[str, Any]) -> Iterator[Text]
     for where in ((), ("partial",), ("expand",)):
         given = task.get(where[0]) if where else task
         for key, value in given.items() if isinstance(given, dict) else ():
-            if key in TEXTS_FOR_PEOPLE | NAMES_THINGS or key in ("partial", "expand") or _is_callback(key):
+            if key in TEXTS_FOR_PEOPLE | NAMES_THINGS or key in ("partial", "expand") or is_callback(key):
                 continue
             rendered = is_rendered(task, str(key))
             for at, text in texts(value, (*path, *where, key)):
@@ -187,16 +188,12 @@ def _base() -> dict[str, Any]:
     return {name: kind for name, kind in base.items() if name in found}
 
 
-def _is_callback(key: object) -> bool:
-    return str(key).endswith("_callback")
-
-
 def _of_default_args(document: Document) -> Iterator[Text]:
     """Yield the texts of ``default_args``: rendered if an operator that takes them renders them."""
     for path, given, tasks in _default_args(document):
         dag_id = str(path[0]) if path and path[0] != "default" else next(iter(document.dags), "")
         for key, value in given.items():
-            if _is_callback(key) or key in TEXTS_FOR_PEOPLE | NAMES_THINGS:
+            if is_callback(key) or key in TEXTS_FOR_PEOPLE | NAMES_THINGS:
                 continue
             taken = [task for task in tasks if key not in task and _takes(task, str(key))]
             rendered = [is_rendered(task, str(key)) for task in taken]
@@ -249,7 +246,7 @@ def _of_callbacks_in(
     task: dict[str, Any] | None = None,
 ) -> Iterator[Text]:
     for key, value in mapping.items() if isinstance(mapping, dict) else ():
-        if not _is_callback(key) or not isinstance(value, dict):
+        if not is_callback(key) or not isinstance(value, dict):
             continue
         callback = value.get("callback")
         notifier = find_definition("notifiers", callback)

@@ -20,6 +20,7 @@ from schemas.checks.paths import resolved
 from schemas.documents.graph import Graph, graphs_of
 from schemas.documents.reading import Document
 from schemas.documents.tasks import tasks_of
+from schemas.documents.texts import mappings
 from schemas.problems import WARNING, KeyPath, Problem, Rule
 
 REFUSED_VALUE = Rule(
@@ -54,7 +55,7 @@ CHECK_FAILS = Rule(
 
 
 def check_values(document: Document, reported: Iterable[Problem]) -> Iterator[Problem]:
-    """Ask each task's function what it would refuse of its op_kwargs.
+    """Ask each function, of a task and of a callback, what it would refuse of its arguments.
 
     A value that is not known yet, or that has a problem in ``reported``, is ``...`` to the function's check.
     """
@@ -74,6 +75,12 @@ def check_values(document: Document, reported: Iterable[Problem]) -> Iterator[Pr
                 known = _known(path, given, problems)
                 if known is not None:
                     yield from _ask(document, path, check, known)
+    for path, mapping in mappings(document.data, ()):
+        check = getattr(resolved(mapping.get("callback")), "check_values", None)
+        if callable(check) and not document.is_free((*path, "callback")) and path not in document.damaged:
+            given = {name: value for name, value in mapping.items() if name != "callback"}
+            if (known := _known(path, given, problems)) is not None:
+                yield from _ask(document, path, check, known)
 
 
 def check_agreement(document: Document) -> Iterator[Problem]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def is_callback(key: object) -> bool:
+    """Return whether a key names a callback: a function with its arguments."""
+    return key == "deadline" or str(key).endswith("_callback")
+
+
 def merge(config: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     """Return ``config`` with what only ``default`` has added, mappings within it too.
 
@@ -13,7 +18,7 @@ def merge(config: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     merged = {**default, **config}
     for key in config.keys() & default.keys():
         mappings = isinstance(config[key], dict) and isinstance(default[key], dict)
-        if mappings and not str(key).endswith("_callback"):
+        if mappings and not is_callback(key):
             merged[key] = merge(config[key], default[key])
     return merged
 

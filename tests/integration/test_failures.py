@@ -6,10 +6,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from running_airflow import ROOT, Running, copied, started, wait_until
 
 FAILING = Path(__file__).resolve().parent / "failing"
@@ -50,11 +52,47 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     shutil.copytree(FAILING, project / "dag_configs")
     shutil.copy(ROOT / "dag_configs" / "defaults.yml", project / "dag_configs")
     shutil.copy(Path(__file__).with_name("lost_executor.py"), project)
-    dag_ids = {file.stem for file in FAILING.glob("*.yaml")}
+    dag_ids = {
+        dag_id for file in FAILING.glob("*.yaml") for dag_id in yaml.safe_load(file.read_text("utf-8"))
+    }
+    write_old_weather(project / "output")
     with started(project, SETTINGS, dag_ids) as found:
         for dag_id in dag_ids:
             found.api.patch(f"/dags/{dag_id}", {"is_paused": False})
         yield found
+
+
+def write_old_weather(output: Path) -> None:
+    """Weather that was collected three hours ago."""
+    collected_at = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    (output / "weather").mkdir(parents=True)
+    (output / "weather" / "latest.csv").write_text(f"district,collected_at\nJongno-gu,{collected_at}\n")
+
+
+def stale(failing: Running, output: str) -> list[str]:
+    """Return the messages about an output that is stale."""
+    return [text for text in failing.slack.messages if text.startswith(f":hourglass: *{output}* is stale")]
+
+
+def test_what_went_stale_before_the_scheduler_started_is_announced_once(failing: Running) -> None:
+    wait_until(lambda: stale(failing, "weather"), "the message", 120)
+    (message,) = stale(failing, "weather")
+    assert "the last weather is 3 h 0 min old, and the limit is 2 h 0 min\n" in message
+    assert "look at *was_stale_before*: is it paused" in message
+    assert f"<{failing.instance.address}/dags/was_stale_before|Open was_stale_before>" in message
+
+
+def test_a_missed_deadline_is_announced_once_however_many_runs_are_late(failing: Running) -> None:
+    first, second = (failing.api.trigger("goes_stale", None) for _ in range(2))
+    wait_until(lambda: stale(failing, "predictions/nothing"), "the message", 60)
+    for run_id in (first, second):
+        failing.ended("goes_stale", run_id)
+    time.sleep(LATER_MESSAGES_S)
+    (message,) = stale(failing, "predictions/nothing")
+    assert "no prediction with nothing, and the limit is 2 s" in message
+    assert "look at *goes_stale*" in message
+    assert "/dags/goes_stale/runs/" in message
+    assert len(stale(failing, "weather")) == 1
 
 
 def about(failing: Running, dag_id: str) -> dict[str, list[str]]:
@@ -120,6 +158,21 @@ def test_an_import_error_is_announced_once_and_so_is_its_repair(failing: Running
     wait_until(lambda: len(failing.slack.messages) > 1, "the message about the repair", 60)
     time.sleep(LATER_MESSAGES_S)
     assert failing.slack.messages[1:] == [":white_check_mark: dag_configs/broken.yaml is loaded again"]
+
+
+def test_a_deadline_that_passes_while_the_scheduler_is_down_is_announced_on_its_next_start(
+    failing: Running,
+) -> None:
+    task = f"/dags/goes_stale_meanwhile/dagRuns/{failing.api.trigger('goes_stale_meanwhile', None)}/taskInstances/slow"
+    wait_until(lambda: failing.api.get(task)["state"] == "running", "the task", 60)
+    first = scheduler_of(failing)
+    first.suspend()
+    time.sleep(11)
+    assert stale(failing, "predictions/later") == []
+    first.kill()
+    wait_until(lambda: stale(failing, "predictions/later"), "the message", 60)
+    time.sleep(LATER_MESSAGES_S)
+    assert len(stale(failing, "predictions/later")) == len(stale(failing, "weather")) == 1
 
 
 def scheduler_of(failing: Running) -> psutil.Process:

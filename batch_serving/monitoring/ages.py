@@ -1,0 +1,141 @@
+"""How old the outputs are: the newest version of a model, its verdict, its predictions, and the weather.
+
+An output is named as in YAML: ``models/<name>``, ``verdicts/<name>``, ``predictions/<name>`` or ``weather``.
+Only what is newest is read, so that the cost does not grow with history.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from batch_serving.prediction.places import days_of, folder_of
+from batch_serving.registry.store import ModelStore
+from batch_serving.registry.versions import check_model_name
+from batch_serving.shared.errors import InvalidValueError
+from batch_serving.shared.files import read_with_tag
+from batch_serving.shared.paths import output_path
+from batch_serving.shared.reading import entries, files_in, modified_at
+from batch_serving.shared.run_context import parse_time
+from batch_serving.shared.suggestions import did_you_mean
+from batch_serving.weather.csv_files import latest_path
+
+STAMP = "%Y%m%dT%H%M%SZ"  # at the beginning of a version's name
+NEWEST_FILES = 20
+RECENT_VERDICTS = 50  # lines of the history that are read
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest part of an output, and since when it is there; None if there is none yet."""
+
+    output: str
+    what: str
+    moment: datetime | None
+
+    def age(self, now: datetime) -> timedelta | None:
+        """Return how old it is."""
+        return None if self.moment is None else max(timedelta(0), now - self.moment)
+
+
+def newest_of(output: str) -> Newest:
+    """Return the newest part of an output; InvalidValueError for a name that is none."""
+    check_output(output)
+    kind, _, name = output.partition("/")
+    return KINDS[kind](output, name)
+
+
+def check_output(output: str) -> None:
+    """Raise InvalidValueError unless it is the name of an output."""
+    kind, slash, name = output.partition("/")
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or "use models/<name>, predictions/<name> or weather"
+        raise InvalidValueError(f"output {output!r} is not known", hint)
+    if kind == "weather":
+        if slash:
+            raise InvalidValueError(f"output {output!r} is not known", "write weather alone")
+        return
+    if not name:
+        raise InvalidValueError(f"output {output!r} names no model", f"write {kind}/<name>")
+    check_model_name(name)
+
+
+def known_outputs() -> Iterator[str]:
+    """Yield the outputs that there are."""
+    for name in ModelStore.names():
+        yield f"models/{name}"
+        yield f"verdicts/{name}"
+    for entry in entries(output_path("predictions")):
+        with contextlib.suppress(InvalidValueError):
+            check_model_name(entry.name)
+            yield f"predictions/{entry.name}"
+    if read_with_tag(latest_path())[0] is not None:
+        yield "weather"
+
+
+def _newest_version(output: str, name: str) -> Newest:
+    versions = ModelStore(name).versions()
+    if not versions:
+        return Newest(output, f"no version of {name}", None)
+    return Newest(output, f"version {versions[-1]} of {name}", _made_at(versions[-1]))
+
+
+def _made_at(version: str) -> datetime | None:
+    with contextlib.suppress(ValueError):
+        return datetime.strptime(version.partition("-")[0], STAMP).replace(tzinfo=UTC)
+    return None
+
+
+def _newest_verdict(output: str, name: str) -> Newest:
+    """Return since when a version waits for its verdict; if none does, there is one as of now."""
+    store = ModelStore(name)
+    verdicts, versions = store.history(RECENT_VERDICTS), store.versions()[-RECENT_VERDICTS:]
+    if not versions:
+        return Newest(output, f"no version of {name}", None)
+    last = parse_time(verdicts[-1]["at"]) if verdicts else None
+    made = [moment for version in versions if (moment := _made_at(version)) is not None]
+    waiting = [moment for moment in made if last is None or moment > last]
+    return Newest(output, f"the last verdict on {name}", min(waiting) if waiting else datetime.now(UTC))
+
+
+def _newest_prediction(output: str, name: str) -> Newest:
+    for day in reversed(days_of(name)):
+        # By their names, which have the run's time: object storage answers for each file on its own.
+        files = sorted(files_in(folder_of(name, day), ".csv"), key=lambda path: path.name)
+        written = [modified_at(path) for path in files[-NEWEST_FILES:]]
+        if written:
+            moment = datetime.fromtimestamp(max(written), UTC)
+            return Newest(output, f"the last prediction with {name}", moment)
+    return Newest(output, f"no prediction with {name}", None)
+
+
+def _newest_weather(output: str, _name: str) -> Newest:
+    data, _ = read_with_tag(latest_path())
+    rows = [] if data is None else csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    collected = [row["collected_at"] for row in rows if row.get("collected_at")]
+    if not collected:
+        return Newest(output, "no weather", None)
+    return Newest(output, "the last weather", max(map(parse_time, collected)))
+
+
+KINDS: dict[str, Callable[[str, str], Newest]] = {
+    "models": _newest_version,
+    "verdicts": _newest_verdict,
+    "predictions": _newest_prediction,
+    "weather": _newest_weather,
+}
+
+
+def in_words(age: timedelta) -> str:
+    """Return an age in one or two units, such as ``3 h 5 min``."""
+    minutes = int(age.total_seconds() // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{int(age.total_seconds())} s"
