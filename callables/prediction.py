@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from batch_serving.prediction import arguments
+from batch_serving.registry.former import load_champion_of
 from batch_serving.registry.store import ModelStore
 from batch_serving.shared.airflow import skip
 from batch_serving.shared.checked_by import alone_with, checked_by, renamed, same_values_as
 from batch_serving.shared.paths import relative_to_project
 from batch_serving.shared.reading import exists
-from batch_serving.shared.run_context import parse_time, parse_zone, seed_of
+from batch_serving.shared.run_context import parse_time, parse_zone, run_name, seed_of
 from callables.notifications import warn
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def draw_rows(
 ) -> dict[str, Any]:
     """Choose the rows that this run is to predict; the same ``run_id`` chooses the same ones again.
 
+    A run of a backfill chooses those of the scheduled run that it fills in.
     Of ``dataset`` (a CSV) or ``sql`` through the Airflow ``connection``: ``rows: random`` draws
     ``sample_size`` different ones (a number in place of ``random`` draws that many), ``all`` takes all, and
     ``incremental`` those that no run has predicted for ``model``, by ``cursor_column``, in which new rows
@@ -62,7 +64,7 @@ def draw_rows(
     from batch_serving.prediction.selection import AllRows, draw
     from batch_serving.prediction.watermark import Limits, NothingNewError, Watermark, own_watermark
 
-    source = RowSource(dataset, sql, connection, row_id)
+    source, run_id = RowSource(dataset, sql, connection, row_id), run_name(run_id)
     if rows == "all":
         return AllRows().to_json()
     if rows == "incremental":
@@ -100,6 +102,7 @@ def predict_rows(
     row_id: str | None = None,
     timezone: str = "Asia/Seoul",
     chunk_rows: int = 10_000,
+    champion_at: str = "",
     slack: str = "slack_webhook",
 ) -> dict[str, Any]:
     """Predict the chosen rows with the champion of ``model`` and write one CSV for this run.
@@ -109,7 +112,8 @@ def predict_rows(
     text where the model was trained on numbers, is an error, and so is a column without a single text that
     the model knows; values outside the training range are counted. The file is in
     ``output/predictions/<model>/date=…/``, with the date of ``run_after`` in ``timezone``, and named after
-    ``run_id``, which no other task that predicts with the model may share. A second try writes the same file.
+    ``run_id``, which no other task that predicts with the model may share. A second try writes the same file,
+    and so does a backfill of the same run. With ``champion_at``, a time, the champion of then predicts.
     Skips without a champion; when a broken champion makes the one before it predict, Slack is sent one
     message (``slack`` is the connection). Returns the file, the model's version and the number of rows.
     """
@@ -124,9 +128,9 @@ def predict_rows(
     chosen = selection_from_json(selection)
     source = RowSource(dataset, sql, connection, row_id)
     store = ModelStore(model)
-    champion = _load_champion(store, slack)
+    champion = _load_champion(store, slack, champion_at)
     moment = parse_time(run_after)
-    run = PredictionRun(model, run_id, moment, moment.astimezone(parse_zone(timezone)).date())
+    run = PredictionRun(model, run_name(run_id), moment, moment.astimezone(parse_zone(timezone)).date())
     new_predictor = partial(Predictor, champion, store.metadata(champion.version)["features"], source)
     try:
         rows, predictor = write_predictions(run, new_predictor, chosen, chunk_rows)
@@ -170,7 +174,7 @@ def write_to_table(
     from batch_serving.shared.airflow import database_engine
 
     moment = parse_time(run_after)
-    run = PredictionRun(model, run_id, moment, moment.astimezone(parse_zone(timezone)).date())
+    run = PredictionRun(model, run_name(run_id), moment, moment.astimezone(parse_zone(timezone)).date())
     engine = database_engine(connection)
     try:
         rows = upsert_predictions(written_rows(run), table, engine)
@@ -185,9 +189,9 @@ def write_to_table(
     return {"table": table, "rows": rows}
 
 
-def _load_champion(store: ModelStore, slack: str) -> Loaded:
+def _load_champion(store: ModelStore, slack: str, champion_at: str) -> Loaded:
     """Return the model to predict with; skip the task without one, and warn if it is not the champion."""
-    found = store.load_champion()
+    found = load_champion_of(store, parse_time(champion_at)) if champion_at else store.load_champion()
     if found is None:
         known = ", ".join(store.names()) or "none"
         skip(

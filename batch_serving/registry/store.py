@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from batch_serving.registry.history import Entry, ModelHistory, now
@@ -88,6 +89,10 @@ class ModelStore(SavedVersions):
         if tag:
             log.error("%s; continuing without a champion", problem)
         return None, tag
+
+    def champions_since(self, moment: datetime) -> list[str]:
+        """Return the champion at ``moment`` and those that followed, without those that were rolled back."""
+        return self._history.champions_since(moment)
 
     def has_had_champion(self) -> bool:
         """Return whether the history knows a champion: then there must be a pointer."""
