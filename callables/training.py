@@ -121,12 +121,12 @@ def train_challenger(
 
     ``n_candidates`` settings are drawn from ``search_space`` with ``seed``, or one made from ``run_id``, and
     compared by ``metric`` in ``folds``-fold cross-validation; the best is fitted on all training rows. No
-    candidate is started after ``time_budget_s`` seconds. A candidate that fails is recorded, and affects no
-    other. ``column_kinds`` names the columns that are more than a number or a category:
-    ``text``, free texts, are learnt from by their words (TF-IDF), and ``image``, paths of files below the
-    output folder, by their pixels. ``run_after`` is an ISO 8601 time with an
-    offset. A second call with the same arguments returns the same version and trains nothing, and so does a
-    backfill of the same run. Returns model, version, metrics on the holdout, chosen parameters and row counts.
+    candidate is started after ``time_budget_s`` seconds. A candidate that fails is recorded, and affects
+    no other. ``column_kinds`` names the columns that are more than a number or a category: ``text``, free
+    texts, are learnt from by their words (TF-IDF), and ``image``, paths of files below the output folder,
+    by their pixels. ``run_after`` is an ISO 8601 time with an offset. A second call with the same
+    arguments returns the same version and trains nothing, and so does a backfill of the same run. Returns
+    model, version, metrics on the holdout, chosen parameters and row counts.
     """
     from batch_serving.ml.settings import TrainingSettings
     from batch_serving.ml.training import make_version, summary_of
