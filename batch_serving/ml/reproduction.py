@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from batch_serving.ml import environment
 from batch_serving.ml.datasets import read_dataset
 from batch_serving.ml.holdout import split_as
 from batch_serving.ml.holdout_predictions import holdout_texts
@@ -42,8 +43,9 @@ def reproduce(store: ModelStore, version: str) -> Reproduction:
     data = _read(settings, record)
     tried = len(record["candidates"])
     again = replace(settings, time_budget_s=None)  # the same candidates, however long they take here
-    made = train(again, data, record["inputs"], tried or None)
-    recorded, now = _recorded_rows(store, version, record, data), _rows_of(made, data)
+    with environment.with_threads_of(record.get("machine", {})):
+        made = train(again, data, record["inputs"], tried or None)
+        recorded, now = _recorded_rows(store, version, record, data), _rows_of(made, data)
     return Reproduction(
         store.name,
         version,

@@ -12,6 +12,7 @@ import pytest
 from training_data import SETTINGS
 from trees import tree
 
+from batch_serving.ml import environment
 from batch_serving.ml.reproduction import reproduce
 from batch_serving.ml.reproduction_report import Reproduction
 from batch_serving.registry.store import ModelStore
@@ -107,6 +108,14 @@ def test_another_machine_is_named(dataset: Path) -> None:
     assert again(version).changes[0].startswith("machine: processor 'abacus' is recorded, ")
     edit_record(version, lambda record: record.pop("machine"))
     assert again(version).changes == ["machine: not recorded"]
+
+
+def test_it_computes_with_as_many_threads_as_the_training_did(dataset: Path) -> None:
+    version = trained(dataset)
+    assert ModelStore("digits").metadata(version)["machine"]["threads"]["blas"] == 1  # as tests are run
+    with environment.with_threads_of({"threads": {"blas": 2}}):
+        assert again(version).changes == []
+        assert environment.machine()["threads"]["blas"] == 2
 
 
 def test_differing_predictions_are_counted_and_without_a_change_the_cause_is_not_known(dataset: Path) -> None:
