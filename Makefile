@@ -10,7 +10,7 @@ CHOICE = $(if $(findstring command,$(origin EXAMPLES)),--examples '$(EXAMPLES)')
 # An option of a command, if it was given to make itself; a shell may have a NAME of its own.
 OPTION = $(if $(findstring command,$(origin $(1))),--$(2)="$$$(1)")
 .DEFAULT_GOAL := help
-.PHONY: help setup up down cluster cluster-down run user serve demo check test lint graph bench
+.PHONY: help setup up down cluster cluster-down run airflow user serve demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ user: setup ## list who can log in; NAME=kim ROLE=viewer adds a user, NAME=kim D
 
 run: setup ## run a DAG of that Airflow now and show its tasks: make run DAG=hello_world CONF='{"days": 3}'
 	@$(RUN) deploy/local.py run $(call OPTION,DAG,dag) $(call OPTION,CONF,conf)
+
+airflow: setup ## run a command of Airflow itself on it: make airflow ARGS="backfill create --help"
+	@$(RUN) deploy/local.py airflow $(ARGS)
 
 serve: setup ## serve the champions over HTTP on 127.0.0.1:8000, until Ctrl-C (docs/serving.md)
 	@exec $(RUN) deploy/serve.py

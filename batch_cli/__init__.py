@@ -19,7 +19,7 @@ COMMANDS = {
     "graph": "print a Mermaid graph of a file",
     "explain": "explain a code, with a bad and a good example",
     "generate": "write the JSON Schema and docs/checker.md from what is installed",
-    "models": "list, show, promote, roll back and prune the versions of a model",
+    "models": "list, show, promote, roll back, reproduce and prune the versions of a model",
     "serve": "serve the champions over HTTP",
     "weather": "rebuild the weather's CSV files from the raw answers",
 }

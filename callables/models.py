@@ -1,6 +1,7 @@
 """The model store at the command line, for the operator on call.
 
-``python -m callables.models list|show|card|history|promote|rollback|prune`` runs the same code as the DAGs.
+``python -m callables.models list|show|card|history|promote|rollback|reproduce|prune`` runs the same code as
+the DAGs.
 ``prune`` can be a task in YAML, too.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from batch_serving.ml.reproduction_report import Reproduction
 from batch_serving.registry.overview import models_overview, versions_overview
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
@@ -26,6 +28,7 @@ from batch_serving.shared.unreachable import UnreachableError
 from batch_serving.shared.wording import counted
 
 EXIT_CODES = "0 done, 1 with the reason, 2 wrong usage"
+OF_REPRODUCE = "0 all results are equal, 1 some differ, 2 it cannot be trained again, or wrong usage"
 MODEL = "the model's name: a folder of output/models"
 VERSION = "a version, as list prints it"
 HISTORY_COLUMNS = ("at", "verdict", "version", "reason")
@@ -46,6 +49,7 @@ EXAMPLES = {  # what follows each command
     "card": "digits",
     "promote": "digits 20260101T000000Z-0a1b2c3d",
     "rollback": "digits",
+    "reproduce": "digits 20260101T000000Z-0a1b2c3d",
     "prune": "digits --keep 100",
 }
 
@@ -61,9 +65,12 @@ def _run(options: argparse.Namespace) -> int:
         found = options.run(options)
     except (ModelStoreError, UnreachableError, ValueError, FileNotFoundError) as error:
         print(f"models: {error}", file=sys.stderr)
-        return 1
+        return int(options.failed)
+    if isinstance(found, Reproduction):
+        print(_as_json(found.to_json()) if options.json else found.report())
+        return 1 if found.differences else 0
     if options.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(_as_json(found))
     elif isinstance(found, dict):
         _print_record(found)
     elif found:
@@ -73,20 +80,27 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _as_json(found: Any) -> str:
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
     about = (
-        "List, show, promote, roll back and prune the versions of a model: the code that the DAGs run, too."
+        "List, show, promote, roll back, reproduce and prune the versions of a model: the code that the DAGs "
+        "run, too."
     )
     parser = Parser(prog=prog, description=about, example=f"{prog} list")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add(name: str, run: Callable[[argparse.Namespace], Any], about: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace], Any], about: str, exit_codes: str = EXIT_CODES
+    ) -> argparse.ArgumentParser:
         example = f"{prog} {name} {EXAMPLES[name]}"
         command: argparse.ArgumentParser = commands.add_parser(
-            name, help=about, description=about, example=example, exit_codes=EXIT_CODES
+            name, help=about, description=about, example=example, exit_codes=exit_codes
         )
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, failed=1 if exit_codes == EXIT_CODES else 2)
         return command
 
     command = add("list", _list, "list the models, or the versions of one model, newest first")
@@ -104,6 +118,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("rollback", _roll_back, "make the previous champion the champion again").add_argument(
         "model", help=MODEL
     )
+    about = "train a version again from its record, and say whether the results are equal; nothing is saved"
+    command = add("reproduce", _reproduce, about, OF_REPRODUCE)
+    command.add_argument("model", help=f"{MODEL}; a version alone names its model, too")
+    command.add_argument("version", nargs="?", help=f"{VERSION}; the champion if left out")
     command = add("prune", _prune, "remove old versions, but never the champion or the one before it")
     command.add_argument("model", help=MODEL)
     command.add_argument("--keep", type=int, required=True, metavar="N", help="how many new versions stay")
@@ -161,6 +179,18 @@ def _move(store: ModelStore, version: str, reason: str) -> dict[str, Any]:
             f"says so; to repeat this, run `batch models promote {name} {version}`"
         ) from error
     return moved.to_json()
+
+
+def _reproduce(options: argparse.Namespace) -> Reproduction:
+    from batch_serving.ml.reproduction import reproduce
+
+    names = ModelStore.names()
+    if options.version is None and options.model not in names:
+        for name in names:
+            if options.model in ModelStore(name).versions():
+                return reproduce(ModelStore(name), options.model)
+    store = _store(options.model)
+    return reproduce(store, _version(store, options.version))
 
 
 def _prune(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from batch_serving.prediction import arguments
+from batch_serving.registry.former import load_champion_of
 from batch_serving.registry.store import ModelStore
 from batch_serving.shared.airflow import skip
 from batch_serving.shared.checked_by import alone_with, checked_by, renamed, same_values_as
 from batch_serving.shared.paths import relative_to_project
 from batch_serving.shared.reading import exists
-from batch_serving.shared.run_context import parse_time, parse_zone, seed_of
+from batch_serving.shared.run_context import parse_time, parse_zone, run_name, seed_of
 from callables.notifications import warn
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def draw_rows(
 ) -> dict[str, Any]:
     """Choose the rows that this run is to predict; the same ``run_id`` chooses the same ones again.
 
+    A run of a backfill chooses those of the scheduled run that it fills in.
     Of ``dataset`` (a CSV) or ``sql`` through the Airflow ``connection``: ``rows: random`` draws
     ``sample_size`` different ones (a number in place of ``random`` draws that many), ``all`` takes all, and
     ``incremental`` those that no run has predicted for ``model``, by ``cursor_column``, in which new rows
@@ -64,7 +66,7 @@ def draw_rows(
     from batch_serving.prediction.selection import AllRows, draw
     from batch_serving.prediction.watermark import Limits, NothingNewError, Watermark, own_watermark
 
-    source = RowSource(dataset, sql, connection, row_id)
+    source, run_id = RowSource(dataset, sql, connection, row_id), run_name(run_id)
     if rows == "all":
         return AllRows().to_json()
     if rows == "incremental":
@@ -103,6 +105,7 @@ def predict_rows(
     timezone: str = "Asia/Seoul",
     chunk_rows: int = 10_000,
     shadow: bool = False,
+    champion_at: str = "",
     slack: str = "slack_webhook",
 ) -> dict[str, Any]:
     """Predict the chosen rows with the champion of ``model`` and write one CSV for this run.
@@ -112,12 +115,14 @@ def predict_rows(
     text where the model was trained on numbers, is an error, and so is a column without a single text that
     the model knows; values outside the training range are counted. The file is in
     ``output/predictions/<model>/date=…/``, with the date of ``run_after`` in ``timezone``, and named after
-    ``run_id``, which no other task that predicts with the model may share. A second try writes the same file.
-    With ``shadow`` the contender predicts the same rows once the file is written, for ``test: sequential`` of
+    ``run_id``, which no other task that predicts with the model may share. A second try writes the same file,
+    and so does a backfill of the same run. With ``champion_at``, a time, the champion of then predicts. With
+    ``shadow`` the contender predicts the same rows once the file is written, for ``test: sequential`` of
     ``compare``: recorded in ``output/shadow/<model>/``, never delivered, and whatever is wrong with it is a
-    warning. It is the version whose trial goes on, or else the newest one that came after the champion. Skips
-    without a champion; when a broken champion makes the one before it predict, Slack is sent one message
-    (``slack`` is the connection). Returns the file, the model's version and the number of rows.
+    warning. It is the version whose trial goes on, or else the newest one that came after the champion; in a
+    backfill there is none. Skips without a champion; when a broken champion makes the one before it predict,
+    Slack is sent one message (``slack`` is the connection). Returns the file, the model's version and the
+    number of rows.
     """
     from batch_serving.prediction.daily_drift import write_counts
     from batch_serving.prediction.places import PredictionRun
@@ -131,12 +136,12 @@ def predict_rows(
     chosen = selection_from_json(selection)
     source = RowSource(dataset, sql, connection, row_id)
     store = ModelStore(model)
-    contender = ContenderRows(store, source) if shadow else None
-    champion = _load_champion(store, slack)
+    contender = ContenderRows(store, source) if shadow and not champion_at else None
+    champion = _load_champion(store, slack, champion_at)
     if contender is not None:
         contender.choose()
     moment = parse_time(run_after)
-    run = PredictionRun(model, run_id, moment, moment.astimezone(parse_zone(timezone)).date())
+    run = PredictionRun(model, run_name(run_id), moment, moment.astimezone(parse_zone(timezone)).date())
     features = store.metadata(champion.version)["features"]
     new_predictor = partial(Predictor, champion, features, source, contender)
     try:
@@ -190,7 +195,7 @@ def write_to_table(
     from batch_serving.shared.airflow import database_engine
 
     moment = parse_time(run_after)
-    run = PredictionRun(model, run_id, moment, moment.astimezone(parse_zone(timezone)).date())
+    run = PredictionRun(model, run_name(run_id), moment, moment.astimezone(parse_zone(timezone)).date())
     engine = database_engine(connection)
     try:
         rows = upsert_predictions(written_rows(run), table, engine)
@@ -205,9 +210,9 @@ def write_to_table(
     return {"table": table, "rows": rows}
 
 
-def _load_champion(store: ModelStore, slack: str) -> Loaded:
+def _load_champion(store: ModelStore, slack: str, champion_at: str) -> Loaded:
     """Return the model to predict with; skip the task without one, and warn if it is not the champion."""
-    found = store.load_champion()
+    found = load_champion_of(store, parse_time(champion_at)) if champion_at else store.load_champion()
     if found is None:
         known = ", ".join(store.names()) or "none"
         skip(

@@ -11,6 +11,7 @@ from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.checked_by import checked_by, renamed
 from batch_serving.shared.paths import relative_to_project
+from batch_serving.shared.run_context import run_name
 from batch_serving.shared.unreachable import UnreachableError
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def take_snapshot(*, sql: str, connection: str, row_id: str, name: str, run_id: 
     from batch_serving.prediction.row_source import RowSource
     from batch_serving.shared.files import sha256
 
-    path = snapshots.snapshot_path(name, run_id)
+    path = snapshots.snapshot_path(name, run_name(run_id))
     data = snapshots.take(RowSource(None, sql, connection, row_id), path)
     location = relative_to_project(path)
     log.info("the snapshot is %s", location)
@@ -120,12 +121,12 @@ def train_challenger(
 
     ``n_candidates`` settings are drawn from ``search_space`` with ``seed``, or one made from ``run_id``, and
     compared by ``metric`` in ``folds``-fold cross-validation; the best is fitted on all training rows. No
-    candidate is started after ``time_budget_s`` seconds. A candidate that fails is recorded, and affects no
-    other. ``column_kinds`` names the columns that are more than a number or a category:
-    ``text``, free texts, are learnt from by their words (TF-IDF), and ``image``, paths of files below the
-    output folder, by their pixels. ``run_after`` is an ISO 8601 time with an
-    offset. A second call with the same arguments returns the same version and trains nothing. Returns model,
-    version, metrics on the holdout, chosen parameters and row counts.
+    candidate is started after ``time_budget_s`` seconds. A candidate that fails is recorded, and affects
+    no other. ``column_kinds`` names the columns that are more than a number or a category: ``text``, free
+    texts, are learnt from by their words (TF-IDF), and ``image``, paths of files below the output folder,
+    by their pixels. ``run_after`` is an ISO 8601 time with an offset. A second call with the same
+    arguments returns the same version and trains nothing, and so does a backfill of the same run. Returns
+    model, version, metrics on the holdout, chosen parameters and row counts.
     """
     from batch_serving.ml.settings import TrainingSettings
     from batch_serving.ml.training import make_version, summary_of
@@ -136,7 +137,7 @@ def train_challenger(
         target=target,
         estimator=estimator,
         metric=metric,
-        run_id=run_id,
+        run_id=run_name(run_id),
         run_after=run_after,
         row_id=row_id,
         parameters=parameters,

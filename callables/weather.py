@@ -14,12 +14,13 @@ from batch_serving.shared.airflow import database_engine, fail, fail_already_rep
 from batch_serving.shared.env import start_command
 from batch_serving.shared.files import remove_leftovers
 from batch_serving.shared.paths import output_path, relative_to_project
-from batch_serving.shared.run_context import parse_time
+from batch_serving.shared.run_context import parse_time, run_name
 from batch_serving.shared.unreachable import UnreachableError
 from batch_serving.weather import csv_files, raw_answers, sql_table, unfinished
 from batch_serving.weather.collector import Collection, Collector
 from batch_serving.weather.districts import Cell, District, cells_of, read_districts
 from batch_serving.weather.earlier_runs import collect_earlier, read_late_rows
+from batch_serving.weather.kma_bases import GONE_AFTER
 from batch_serving.weather.kma_errors import KmaError
 from batch_serving.weather.rows import Batch, read_rows
 from batch_serving.weather.runs import Run
@@ -44,12 +45,14 @@ def collect(
     password. If it does not exist, ``without_connection`` decides: ``sample`` uses sample weather and logs a
     warning, ``fail`` fails. The hour that is forecast is the full hour of ``run_after`` plus one, in Korean
     time, however late the task starts (``now``); both are ISO 8601. A retry requests only the cells that have
-    no answer yet. Then the cells that earlier, unfinished runs lack are requested. Fails while a cell of this
+    no answer yet. Then the cells that earlier, unfinished runs lack are requested. Skips, without a request,
+    an hour that KMA no longer has, as in a backfill of old dates. Fails while a cell of this
     run is missing, unless KMA no longer has the hour: then a note is stored. Returns the folder of the raw
     answers, the hour, the source, the number of cells, and the cells that KMA no longer has.
     """
     started_at = parse_time(now)
-    run = Run(run_id, run_after, districts)
+    run = Run(run_name(run_id), run_after, districts)
+    _skip_if_too_old(run, started_at)
     remove_leftovers(run.folder)
     state = unfinished.start(run)
     try:
@@ -75,6 +78,16 @@ def collect(
             fail(message)
         raise RuntimeError(message)  # Airflow retries
     return _summary(run, cells_of(wanted), source.name)
+
+
+def _skip_if_too_old(run: Run, now: datetime) -> None:
+    """Skip a run that is too old for KMA, unless it was begun in time: then it finishes what it has."""
+    begun = raw_answers.read_run(run.folder) or unfinished.find(run)
+    if now - run.due_at > GONE_AFTER and not begun:
+        skip(
+            f"KMA keeps a forecast for about a day, and no longer has the one for {run.hour:%Y-%m-%d %H:%M}: "
+            "nothing was requested, and today's weather is not written under that date"
+        )
 
 
 def _summary(run: Run, cells: list[Cell], source: str) -> dict[str, Any]:
@@ -111,7 +124,7 @@ def preprocess(
     """
     if keep_raw_days < 1:
         fail(f"keep_raw_days must be 1 or more, got {keep_raw_days}")
-    run = Run(run_id, run_after, districts)
+    run = Run(run_name(run_id), run_after, districts)
     try:
         wanted = read_districts(districts)
         raws = raw_answers.read_run(run.folder)

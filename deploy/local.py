@@ -1,7 +1,9 @@
-"""The commands ``make up``, ``make down`` and ``make run``."""
+"""The commands ``make up``, ``make down``, ``make run`` and ``make airflow``."""
 
 from __future__ import annotations
 
+import argparse
+import subprocess
 import sys
 
 import gallery
@@ -82,6 +84,13 @@ def run(dag_id: str, conf: str) -> int:
     return run_dag(Api(instance), dag_id, conf)
 
 
+def airflow(arguments: list[str]) -> int:
+    """Run a command of Airflow itself with the settings of the project's Airflow; return its exit code."""
+    instance = Instance(HOME, project_settings(lambda _: None))
+    command = ["airflow", *arguments]
+    return subprocess.run(command, env=instance.environment, cwd=ROOT, check=False).returncode
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python deploy/local.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -91,6 +100,9 @@ def _parser() -> Parser:
     running = commands.add_parser("run", help="run a DAG now", example="make run DAG=hello_world")
     running.add_argument("--dag", dest="dag_id", default="", metavar="DAG_ID", help="the DAG")
     running.add_argument("--conf", default="{}", metavar="JSON", help="what the run's form would give")
+    example = 'make airflow ARGS="backfill create --help"'
+    own = commands.add_parser("airflow", help="run a command of Airflow itself", example=example)
+    own.add_argument("arguments", nargs=argparse.REMAINDER, help="the command and its options")
     return parser
 
 
@@ -101,6 +113,8 @@ def main(arguments: list[str]) -> int:
     try:
         if options.command == "run":
             return run(options.dag_id, options.conf)
+        if options.command == "airflow":
+            return airflow(options.arguments)
         return up(options.examples) if options.command == "up" else down()
     except LocalError as error:
         print(f"{options.command}: {error}", file=sys.stderr)

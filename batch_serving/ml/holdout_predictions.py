@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batch_serving.ml import estimators
 from batch_serving.ml.holdout import read_holdout
@@ -12,11 +14,26 @@ from batch_serving.shared.csv_rows import csv_bytes
 from batch_serving.shared.files import write_atomic
 
 if TYPE_CHECKING:
+    import pandas as pd
     from upath import UPath
 
+    from batch_serving.ml.dataset import Dataset
     from batch_serving.registry.store import ModelStore
 
 log = logging.getLogger(__name__)
+
+
+def holdout_texts(model: Any, data: Dataset, holdout: pd.DataFrame) -> list[list[str]]:
+    """Return the rows that the file would have for a model, as they are read from it."""
+    _, *rows = csv.reader(io.StringIO(_content(model, data, holdout).decode(), newline=""))
+    return rows
+
+
+def _content(model: Any, data: Dataset, holdout: pd.DataFrame) -> bytes:
+    predictions, probabilities = estimators.predict(model, holdout[data.features])
+    shares = [None] * len(holdout) if probabilities is None else probabilities.tolist()
+    ids, actual = holdout[data.row_id].tolist(), holdout[data.target].tolist()
+    return csv_bytes(HOLDOUT_COLUMNS, zip(ids, actual, predictions.tolist(), shares, strict=True))
 
 
 def write_holdout_predictions(store: ModelStore, version: str) -> tuple[UPath, int]:
@@ -26,11 +43,8 @@ def write_holdout_predictions(store: ModelStore, version: str) -> tuple[UPath, i
     """
     metadata = store.metadata(version)
     data, holdout = read_holdout(metadata)
-    predictions, probabilities = estimators.predict(store.load(version), holdout[data.features])
-    shares = [None] * len(holdout) if probabilities is None else probabilities.tolist()
-    ids, actual = holdout[data.row_id].tolist(), holdout[data.target].tolist()
-    rows = zip(ids, actual, predictions.tolist(), shares, strict=True)
+    content = _content(store.load(version), data, holdout)
     path = store.folder(version) / HOLDOUT_PREDICTIONS
-    write_atomic(path, csv_bytes(HOLDOUT_COLUMNS, rows))
+    write_atomic(path, content)
     log.info("wrote %d predictions to %s", len(holdout), path)
     return path, len(holdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -40,14 +41,19 @@ class SearchResult:
 
 
 def search(
-    pipeline: Any, features: pd.DataFrame, target: pd.Series, settings: TrainingSettings
+    pipeline: Any,
+    features: pd.DataFrame,
+    target: pd.Series,
+    settings: TrainingSettings,
+    most_candidates: int | None = None,
 ) -> SearchResult:
     """Compare candidates drawn from the search space by the metric, in cross-validation.
 
     A list is a choice; ``{distribution: loguniform, low: 0.01, high: 10}`` is drawn from (uniform,
-    loguniform, randint). The seed decides which candidates are tried, and their order. None is started after
-    the time budget; the first one always is. Without a space the result is the pipeline itself. Raises
-    ValueError for a space that is not valid, and when all candidates fail.
+    loguniform, randint). The seed decides which candidates are tried, and their order. None is started
+    after the time budget, and no more than ``most_candidates``; the first one always is. Without a space
+    the result is the pipeline itself. Raises ValueError for a space that is not valid, and when all
+    candidates fail.
     """
     for name, value in (("n_candidates", settings.n_candidates), ("folds", settings.folds)):
         check_budget(name, value)
@@ -56,7 +62,7 @@ def search(
         estimator.set_params(random_state=settings.search_seed)
     if not settings.search_space:
         return SearchResult(pipeline)
-    candidates = _draw(estimator, settings.search_space, settings)
+    candidates = itertools.islice(_draw(estimator, settings.search_space, settings), most_candidates)
     started = time.monotonic()
     folds = Folds(pipeline, features, target, settings)
     outcomes = _try_all(estimator, candidates, folds, settings, started)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from batch_serving.ml.json_values import for_json
+from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import sha256, to_json
 from batch_serving.shared.run_context import seed_of
 
@@ -57,6 +58,28 @@ class TrainingSettings:
         if not self.column_kinds:  # which earlier releases did not have
             del given["column_kinds"]
         return sha256(to_json(for_json({**given, "dataset_sha256": dataset_sha256})))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all settings for the version's record, from which it can be trained again."""
+        found: dict[str, Any] = for_json(asdict(self))
+        return found
+
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> TrainingSettings:
+        """Return the settings of a version; InvalidValueError if its record does not have all of them."""
+        version = record.get("version")
+        if "settings" not in record:
+            raise InvalidValueError(
+                f"the record of {version} does not have all settings of its training",
+                "an earlier release made it; versions that are trained from now on have them",
+            )
+        try:
+            return cls(**record["settings"])
+        except TypeError as error:
+            raise InvalidValueError(
+                f"the record of {version} has settings that this release does not know ({error})",
+                "train it again with the release that made it",
+            ) from None
 
     def on_record(self) -> dict[str, Any]:
         """Return the settings that stand in the version's record under their own names."""

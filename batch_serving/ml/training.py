@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
-from batch_serving.ml import drift, estimators, metric_checks
+from batch_serving.ml import drift, environment, estimators, metric_checks
 from batch_serving.ml.column_kinds import ColumnKinds
 from batch_serving.ml.columns import MOST_CATEGORIES
 from batch_serving.ml.dataset_checks import TargetNeeds
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FEWEST_IN_FOLD = 2  # rows: of one, r2 and others are undefined
-LIBRARIES = ("scikit-learn", "numpy", "pandas", "joblib")
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def make_version(settings: TrainingSettings) -> dict[str, Any]:
     for name in settings.metrics:
         estimators.find_scorer(name)  # refuses a wrong name before time is spent
     moment = parse_time(settings.run_after)
-    data = read_dataset(settings.dataset, settings.target, settings.row_id, _needs(settings))
+    data = read_dataset(settings.dataset, settings.target, settings.row_id, needs_of(settings))
     inputs = settings.inputs_hash(data.sha256)
     store = ModelStore(settings.model)
     known = store.find(settings.run_id, moment, inputs)
@@ -63,10 +60,15 @@ def make_version(settings: TrainingSettings) -> dict[str, Any]:
     return store.metadata(version)
 
 
-def train(settings: TrainingSettings, data: Dataset, inputs: str) -> Challenger:
-    """Train on the rows outside the holdout and measure on the holdout; ``inputs`` is for the record."""
+def train(
+    settings: TrainingSettings, data: Dataset, inputs: str, most_candidates: int | None = None
+) -> Challenger:
+    """Train on the rows outside the holdout and measure on the holdout; ``inputs`` is for the record.
+
+    Of the candidates that are drawn, ``most_candidates`` are tried; all if it is None.
+    """
     started = time.monotonic()
-    needs = _needs(settings)
+    needs = needs_of(settings)
     moved = balanced(data, settings.holdout_share, settings.holdout_seed, needs)
     training, holdout = split_holdout(data, settings.holdout_share, settings.holdout_seed, moved)
     features, target = training[data.features], training[data.target]
@@ -77,7 +79,7 @@ def train(settings: TrainingSettings, data: Dataset, inputs: str) -> Challenger:
     metric_checks.check_holdout(settings.metrics, needs, target, holdout[data.target])
     _warn_of_unmeasured(needs, target, holdout[data.target])
     log.info("training %s on %d rows, %d held out", settings.estimator, len(training), len(holdout))
-    found = search(pipeline, features, target, settings)
+    found = search(pipeline, features, target, settings, most_candidates)
     model = found.pipeline.fit(features, target)
     metrics = measure(model, holdout[data.features], holdout[data.target], settings.metrics)
     trained_at = datetime.now(UTC)
@@ -87,13 +89,15 @@ def train(settings: TrainingSettings, data: Dataset, inputs: str) -> Challenger:
     }
     metadata = {
         **settings.on_record(),
+        "settings": settings.to_json(),
         **_search_record(settings, found),
         "inputs": inputs,
         "metrics": metrics,
         "dataset": {"location": data.location, "sha256": data.sha256, "rows_trained": len(training)},
         "holdout": holdout_record,
         "features": describe_features(features, settings.column_kinds or {}),
-        "libraries": {"python": platform.python_version(), **installed_libraries()},
+        "libraries": environment.libraries(),
+        "machine": environment.machine(),
         "trained_at": trained_at.isoformat(timespec="seconds"),
         "duration_s": round(time.monotonic() - started, 3),
     }
@@ -106,7 +110,8 @@ def _warn_of_unmeasured(needs: TargetNeeds, training: pd.Series, holdout: pd.Ser
         log.warning("the holdout has no row of class %s: its errors are not measured; add rows", shown)
 
 
-def _needs(settings: TrainingSettings) -> TargetNeeds:
+def needs_of(settings: TrainingSettings) -> TargetNeeds:
+    """Return what a training needs of the target."""
     folds = settings.folds if settings.search_space else 0
     return TargetNeeds(settings.estimator, estimators.is_classifier(settings.estimator), folds)
 
@@ -134,11 +139,6 @@ def _search_record(settings: TrainingSettings, found: SearchResult) -> dict[str,
         "cv_score": found.cv_score,
         "candidates": for_json(found.tried),
     }
-
-
-def installed_libraries() -> dict[str, str]:
-    """Return the versions of the libraries that a saved model depends on."""
-    return {name: installed_version(name) for name in LIBRARIES}
 
 
 def describe_features(features: pd.DataFrame, kinds: ColumnKinds) -> list[dict[str, Any]]:

@@ -88,6 +88,8 @@ def of_prediction(given: Given) -> Iterator[BadValue]:
     yield from source_problems(named)
     if "chunk_rows" in given:
         yield from _size_problems("chunk_rows", given["chunk_rows"])
+    if given.get("champion_at"):
+        yield from bad_values(("champion_at",), parse_time, given["champion_at"])
     yield from zone_problems(given)
     yield from column_problems(given, ("row_id",))
     yield from query_problems(given, ("row_id",))

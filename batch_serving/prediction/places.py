@@ -66,12 +66,12 @@ def days_of(model: str) -> list[date]:
 def days_to_maintain(model: str, today: date, run_day: date) -> list[date]:
     """Return the days whose upkeep may be due: the last ones before ``today``, oldest first.
 
-    ``run_day`` is among them only if it is compacted already: then the run was cleared. Otherwise more of its
-    runs may follow.
+    ``run_day`` is among them if it is compacted already: then the run was cleared. Otherwise more of its runs
+    may follow, and a later run compacts it; but not if it is too old for that, as a backfill's may be.
     """
-    before = [day for day in days_of(model) if day < today and day != run_day]
-    days = set(before[-LOOK_BACK_DAYS:])
-    if exists(compacted_path(model, run_day)):
+    over = [day for day in days_of(model) if day < today]
+    days = set([day for day in over if day != run_day][-LOOK_BACK_DAYS:])
+    if run_day in over[:-LOOK_BACK_DAYS] or exists(compacted_path(model, run_day)):
         days.add(run_day)
     return sorted(days)
 

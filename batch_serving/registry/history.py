@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.versions import ModelStoreError
+from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import ChangedError, read_with_tag, write_if_unchanged
 from batch_serving.shared.paths import relative_to_project
+from batch_serving.shared.run_context import parse_time
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 Entry = dict[str, Any]
 EntryKey = tuple[str, Any, Any]
 
-MOVES = ("promoted", "rolled back")  # the verdicts that moved the pointer
+ROLLED_BACK = "rolled back"
+MOVES = ("promoted", ROLLED_BACK)  # the verdicts that moved the pointer
 APPEND_TRIES = 20  # on object storage, where another writer may have been first
 
 
@@ -42,6 +45,20 @@ class ModelHistory:
         """Return all versions that were made champion, the latest first."""
         moved = [entry["version"] for entry in self.verdicts() if entry["verdict"] in MOVES]
         return list(dict.fromkeys(reversed(moved)))
+
+    def champions_since(self, moment: datetime) -> list[str]:
+        """Return the champion at ``moment`` and those that followed; before the first promotion, all.
+
+        One that a roll back has taken back is left out, as it should not have predicted.
+        """
+        reigns: list[tuple[datetime, str]] = []
+        for entry in self.verdicts():
+            if entry["verdict"] in MOVES and (began := _time_of(entry)) is not None:
+                if entry["verdict"] == ROLLED_BACK and reigns:
+                    reigns.pop()
+                reigns.append((began, entry["version"]))
+        first = max((place for place, (began, _) in enumerate(reigns) if began <= moment), default=0)
+        return list(dict.fromkeys(version for _, version in reigns[first:]))
 
     def has_corrupt_lines(self) -> bool:
         """Return whether there may be verdicts that are not known."""
@@ -115,6 +132,14 @@ def _key(entry: Entry) -> EntryKey:
     if entry["verdict"] == "pruned":
         return "pruned", "", entry.get("version")  # once, whichever run does it
     return "promoted" if entry["verdict"] in MOVES else "kept", entry.get("run_id"), entry.get("version")
+
+
+def _time_of(entry: Entry) -> datetime | None:
+    """Return when a verdict was reached; None if its line does not say so."""
+    try:
+        return parse_time(str(entry.get("at")))
+    except InvalidValueError:
+        return None
 
 
 def now() -> str:

@@ -91,6 +91,10 @@ class ModelStore(SavedVersions):
             log.error("%s; continuing without a champion", problem)
         return None, tag
 
+    def champions_since(self, moment: datetime) -> list[str]:
+        """Return the champion at ``moment`` and those that followed, without those that were rolled back."""
+        return self._history.champions_since(moment)
+
     def has_had_champion(self) -> bool:
         """Return whether the history knows a champion: then there must be a pointer."""
         return bool(self._history.champions())

@@ -15,6 +15,7 @@ from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import sha256, unseal
 from batch_serving.shared.paths import output_path, relative_to_project, safe_name
 from batch_serving.shared.reading import folders_in, folders_with, modified_at, read_whole
+from batch_serving.shared.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -70,10 +71,10 @@ class ModelVersions:
         try:
             record = unseal(read_whole(path))
         except FileNotFoundError:
-            known = ", ".join(self.versions()[:-11:-1]) or "none"
-            raise ModelStoreError(
-                f"model {self.name!r} has no version {version!r}; the newest are: {known}"
-            ) from None
+            known = self.versions()
+            newest = f"the newest are: {', '.join(known[:-11:-1]) or 'none'}"
+            hint = did_you_mean(version, known) or newest
+            raise ModelStoreError(f"model {self.name!r} has no version {version!r}; {hint}") from None
         except (ValueError, RecursionError, OSError) as error:
             raise ModelStoreError(
                 f"{relative_to_project(path)} is corrupt ({error}); promote another version"

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from batch_serving.shared.errors import InvalidValueError
+
+# What Airflow calls a run of a backfill: by its due time, which may have the offset of --from-date.
+_OF_BACKFILL = re.compile(r"\bbackfill__(?P<due>\d{4}-\d\d-\d\dT\d\d:\d\d:[\d.]+[+-]\d\d:\d\d)")
+
+
+def run_name(run_id: str) -> str:
+    """Return the name that a run's work has: a run of a backfill has that of the scheduled run it fills in.
+
+    So both draw the same rows, have the same seed and write the same file. Other runs keep their run_id.
+    """
+    return _OF_BACKFILL.sub(lambda found: f"scheduled__{_in_utc(found['due'])}", run_id)
+
+
+def _in_utc(due: str) -> str:
+    return datetime.fromisoformat(due).astimezone(UTC).isoformat()
 
 
 def seed_of(run_id: str) -> int:

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from training_data import SETTINGS
 
 from batch_serving.registry.overview import versions_overview
 from batch_serving.registry.store import ModelStore
+from batch_serving.shared.files import seal, unseal
 from batch_serving.shared.root import PROJECT_ROOT
-from callables import models
+from callables import models, training
 
 
 @pytest.fixture
@@ -153,3 +155,22 @@ def test_it_runs_as_a_module(output: Path) -> None:
     )
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout == "no models yet; run train_model\n"
+
+
+def test_reproduce_ends_with_0_if_equal_1_if_not_and_2_if_it_cannot(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = training.train_challenger(**{**SETTINGS, "search_space": None})["version"]
+    assert f"reproduced: digits {version}: 2 metrics" in run(capsys, "reproduce", "digits", version)
+    assert json.loads(run(capsys, "reproduce", version, "--json"))["reproduced"] is True
+    path = Path(str(ModelStore("digits").folder(version) / "metadata.json"))
+    record = unseal(path.read_bytes())
+    path.write_bytes(seal({**record, "metrics": {**record["metrics"], "accuracy": 0.5}}))
+    assert models.main(["reproduce", "digits", version]) == 1
+    assert "  differs   accuracy: 0.5 recorded, 0.9" in capsys.readouterr().out
+    assert models.main(["reproduce", "digits", f"{version[:-1]}x"]) == 2
+    assert f"did you mean '{version}'?" in capsys.readouterr().err
+    assert models.main(["reproduce", "digts", version]) == 2
+    assert "did you mean 'digits'?" in capsys.readouterr().err
+    assert models.main(["reproduce", "digits"]) == 2
+    assert "has no champion yet; name a version" in capsys.readouterr().err

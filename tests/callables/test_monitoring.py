@@ -112,3 +112,33 @@ def test_each_part_is_done_when_another_one_fails(predicted: Path, champion: str
     assert (predicted / f"date={day_of(2)}" / f"day={day_of(2)}.csv").exists()
     assert (predicted / "drift" / f"{day_of(2)}.csv").exists()
     assert predict(**at(0, 5))["rows"] == 5
+
+
+def test_a_backfill_of_a_month_ago_is_compacted_by_its_own_run_and_a_second_one_changes_nothing(
+    champion: str, output: Path
+) -> None:
+    for days in range(9):
+        predict(**at(days))
+    maintain()
+    for minute in (0, 5):
+        predict(**at(30, minute))
+        assert maintain(30)["compacted_days"] == [day_of(30)]
+    folder = output / "predictions" / "digits"
+    assert [path.name for path in (folder / f"date={day_of(30)}").iterdir()] == [f"day={day_of(30)}.csv"]
+    assert len(predicted_rows(folder)) == 11 * 5
+    drift = (folder / "drift" / f"{day_of(30)}.csv").read_text(encoding="utf-8").splitlines()
+    assert {line.split(",")[3] for line in drift[1:]} == {"10"}  # rows: of both runs
+    before = tree(folder)
+    for minute in (0, 5):
+        predict(**at(30, minute))
+        maintain(30)
+    assert tree(folder) == before
+
+
+def test_a_backfill_into_a_compacted_day_has_its_drift_measured_again(champion: str, output: Path) -> None:
+    predict(**at(2))
+    maintain()
+    predict(**at(2, 5))
+    assert maintain(2)["compacted_days"] == [day_of(2)]
+    drift = output / "predictions" / "digits" / "drift" / f"{day_of(2)}.csv"
+    assert {line.split(",")[3] for line in drift.read_text(encoding="utf-8").splitlines()[1:]} == {"10"}

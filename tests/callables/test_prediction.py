@@ -148,3 +148,25 @@ def test_memory_stays_the_same_however_many_rows_there_are(champion: str, tmp_pa
         )
         peaks[rows] = int(found.stdout.split()[-1])
     assert peaks[150_000] < 1.15 * peaks[10_000]
+
+
+def test_a_backfill_draws_the_rows_of_the_scheduled_run_and_changes_nothing(
+    champion: str, output: Path
+) -> None:
+    first = predict()
+    before = tree(output)
+    assert predict(run_id="backfill__2026-01-02T00:30:00+09:00") == first
+    assert tree(output) == before
+
+
+def test_a_backfill_predicts_with_the_champion_of_its_time(champion: str) -> None:
+    second = promote_copy(champion)
+    assert predict(run_id="live")["model_version"] == second
+    filled = predict(run_id="backfill__2026-01-01T15:30:00+00:00", champion_at=RUN["run_after"])
+    assert filled["model_version"] == champion
+    assert {row["model_version"] for row in rows_of(filled)} == {champion}
+
+
+def test_a_time_of_the_champion_that_is_not_a_time_is_refused(champion: str) -> None:
+    with pytest.raises(ValueError, match="time 'yesterday' is not ISO 8601 with an offset"):
+        predict(champion_at="yesterday")

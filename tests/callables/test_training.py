@@ -169,3 +169,11 @@ def test_a_card_that_cannot_be_made_costs_no_model(
     assert training.predict_holdout(model="digits", version=version)["rows"] > 300
     assert "the model card could not be made" in caplog.text
     assert not (ModelStore("digits").folder(version) / "card.html").exists()
+
+
+def test_a_backfill_of_a_run_finds_the_version_that_it_made(output: Path) -> None:
+    first = training.train_challenger(**SETTINGS)
+    before = tree(output)
+    filled = training.train_challenger(**{**SETTINGS, "run_id": "backfill__2026-01-01T09:00:00+09:00"})
+    assert filled == first
+    assert tree(output) == before

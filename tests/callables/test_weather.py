@@ -155,10 +155,32 @@ def test_an_hour_that_kma_no_longer_has_is_noted_and_the_others_are_written(kma:
 
 
 def test_a_run_whose_hour_kma_no_longer_has_is_skipped(kma: Kma, output: Path) -> None:
-    kma.now = kst("2026-01-09T10:00:00")
+    kma.now = kst("2026-01-04T09:00:00")
     with pytest.raises(AirflowSkipException, match="KMA no longer has 2026-01-01 11:00 for any district"):
-        collect_and_preprocess(now="2026-01-09T10:00:00+09:00")
+        collect_and_preprocess(now="2026-01-04T09:00:00+09:00")
     assert len(rows_of(output / "weather" / "missing" / "2026-01.csv")) == 25
+
+
+@pytest.mark.parametrize("source", ["kma", "sample"])
+def test_a_backfill_of_an_old_hour_is_skipped_without_a_request(
+    kma: Kma, output: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    if source == "sample":
+        monkeypatch.delenv("AIRFLOW_CONN_KMA_API")
+    kma.now = kst("2026-01-09T10:00:00")
+    old = {"run_id": "backfill__2026-01-01T10:00:00+09:00", "now": "2026-01-09T10:00:00+09:00"}
+    with pytest.raises(AirflowSkipException, match="no longer has the one for 2026-01-01 11:00: nothing was"):
+        collect(**old)
+    assert kma.requests == []
+    assert tree(output) == {}
+
+
+def test_a_backfill_of_an_hour_that_was_collected_changes_nothing(kma: Kma, output: Path) -> None:
+    collect_and_preprocess()
+    before, requested = tree(output), len(kma.requests)
+    collect_and_preprocess(run_id="backfill__2026-01-01T10:00:00+09:00", now="2026-01-09T10:00:00+09:00")
+    assert tree(output) == before
+    assert len(kma.requests) == requested
 
 
 def test_rebuild_restores_the_same_bytes_from_the_raw_answers(kma: Kma, output: Path) -> None:

@@ -59,7 +59,7 @@ def one_run(kma: Kma, run_after: datetime) -> int:
             break
         except RuntimeError:
             kma.now += timedelta(minutes=2**number)
-    # trigger_rule is all_done: it also runs, and fails, if collect has failed. The next run goes on.
+    # trigger_rule is none_skipped: it also runs, and fails, if collect has failed. The next run goes on.
     with contextlib.suppress(AirflowFailException, AirflowSkipException):
         weather.preprocess(**run)
     return number + 1
