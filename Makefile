@@ -10,7 +10,7 @@ CHOICE = $(if $(findstring command,$(origin EXAMPLES)),--examples '$(EXAMPLES)')
 # An option of a command, if it was given to make itself; a shell may have a NAME of its own.
 OPTION = $(if $(findstring command,$(origin $(1))),--$(2)="$$$(1)")
 .DEFAULT_GOAL := help
-.PHONY: help setup up down cluster cluster-down run airflow user serve demo check test lint graph bench
+.PHONY: help setup up down cluster cluster-down run airflow user serve doctor demo check test lint graph bench
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ airflow: setup ## run a command of Airflow itself on it: make airflow ARGS="back
 
 serve: setup ## serve the champions over HTTP on 127.0.0.1:8000, until Ctrl-C (docs/serving.md)
 	@exec $(RUN) deploy/serve.py
+
+doctor: setup ## say what is in order and what is not: YAML, Airflow, connections, the ages of the outputs
+	@$(RUN) deploy/doctor.py
 
 demo: setup ## run the four pipelines once, beside what is running, and show what they wrote
 	@$(RUN) deploy/demo.py

@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "explain a code, with a bad and a good example",
     "generate": "write the JSON Schema and docs/checker.md from what is installed",
     "models": "list, show, promote, roll back, reproduce and prune the versions of a model",
+    "status": "show how old the outputs are, and how good the models are",
     "serve": "serve the champions over HTTP",
     "weather": "rebuild the weather's CSV files from the raw answers",
 }
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _new(rest)
     if command == "models":
         return _models(rest)
+    if command == "status":
+        return _status(rest)
     if command == "serve":
         return _serve(rest)
     if command == "weather":
@@ -70,6 +73,14 @@ def _models(arguments: list[str]) -> int:
 
     start_command()
     return run(arguments, prog="batch models")
+
+
+def _status(arguments: list[str]) -> int:
+    from batch_cli.status import main as run
+    from batch_serving.shared.env import start_command
+
+    start_command()
+    return run(arguments, prog="batch status")
 
 
 def _serve(arguments: list[str]) -> int:

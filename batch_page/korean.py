@@ -175,4 +175,11 @@ KOREAN = {
     "Mean gain": "평균 이득",
     "Evidence": "증거",
     "Rows still needed": "더 필요한 행",
+    "Ages": "경과 시간",
+    "Output": "출력",
+    "Age": "경과",
+    "Limit": "한도",
+    "State": "상태",
+    "stale: look at {dag}": "오래됨: {dag} 확인",
+    "in order": "정상",
 }

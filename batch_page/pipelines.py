@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from batch_serving.shared.root import PROJECT_ROOT
 
 LOOK_AGAIN_S = 2.0
 WEATHER = "callables.weather."
+STALE = "callables.deadlines.notify_stale"
 ROLL_BACK = "roll_back"  # the field of a trigger form by which a DAG promotes
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How old an output may be."""
+
+    output: str
+    interval: timedelta
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Pipeline:
     promotes: bool  # its trigger form takes a version, and rolls back
     names_rows: str  # the dataset that it predicts, empty if there is none
     districts: str  # the list of those whose weather it collects, empty if there is none
+    deadlines: tuple[Limit, ...] = ()
 
 
 def pipelines() -> list[Pipeline]:
@@ -117,7 +128,19 @@ def _pipeline(dag_id: str, file: Path, dag: dict[str, Any]) -> Pipeline:
         isinstance(params, dict) and ROLL_BACK in params and "version" in params,
         datasets[0] if datasets and any("predict" in name for name in callables) else "",
         districts[0] if districts else "",
+        tuple(_limits(dag.get("deadline"))),
     )
+
+
+def _limits(given: Any) -> Iterator[Limit]:
+    """Yield the limits in ``deadline``; what is not valid there, the checker reports."""
+    for one in _mappings(given if isinstance(given, list) else [given]):
+        output, interval = one.get("output"), one.get("interval")
+        parts: dict[str, Any] = interval if isinstance(interval, dict) else {"seconds": interval}
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            delta = timedelta(**{name: value for name, value in parts.items() if name != "__type__"})
+            if one.get("callback") == STALE and isinstance(output, str):
+                yield Limit(output, delta)
 
 
 def _mappings(value: object) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from batch_page.charts import Mark, Series, scatter
 from batch_page.choice import chosen_model, visible_models
 from batch_page.queries import UnavailableError
 from batch_page.rendering import rendered
+from batch_page.stale import OutputAge, output_ages
 from batch_page.view import QUERIES, REMEMBERED, State, Tile, View
 from batch_serving.monitoring.alarm import ALARM, LastChange, announced
 from batch_serving.monitoring.measuring import measured_rows
@@ -96,6 +97,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
                 "days": _listed(state.rows),
                 "is_alarm": state.alarm.state == ALARM,
                 "trial": state.trial and _trial(state.trial),
+                "ages": QUERIES.answer(("ages", name), lambda: _ages(asking, name)),
             }
     except UnavailableError as error:
         values["problem"] = str(error)
@@ -142,6 +144,11 @@ def _trial(found: Progress) -> dict[str, Any]:
     evidence = found.evidence()
     share = max(0.0, min(1.0, found.log_evidence / found.log_needed))
     return {"version": found.trial.version, "sentence": evidence.sentence, "share": share, **evidence.numbers}
+
+
+def _ages(asking: Asked, name: str) -> list[OutputAge]:
+    """Return the ages of what there is of a model."""
+    return [one for one in output_ages(asking.now) if one.output.endswith(f"/{name}")]
 
 
 def _labels(rows: Sequence[Row], first: date) -> list[tuple[float, str]]:

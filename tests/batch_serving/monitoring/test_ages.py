@@ -1,0 +1,95 @@
+"""How old the outputs are."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from months_of_output import Amounts, write_all
+from promoting import add_version, run_promotion
+
+from batch_serving.monitoring.ages import check_output, in_words, known_outputs, newest_of
+from batch_serving.registry.store import ModelStore
+
+
+def age(output: str) -> timedelta:
+    found = newest_of(output).age(datetime.now(UTC))
+    assert found is not None
+    return found
+
+
+def test_each_output_has_the_age_of_what_is_newest(place: str) -> None:
+    now = datetime.now(UTC)
+    assert list(known_outputs()) == []
+    ModelStore("digits").save({}, {"run_id": "a", "inputs": "", "metrics": {}}, now - timedelta(hours=5))
+    newest = ModelStore("digits").save(
+        {}, {"run_id": "b", "inputs": "", "metrics": {}}, now - timedelta(hours=2)
+    )
+    assert newest_of("models/digits").what == f"version {newest} of digits"
+    assert timedelta(hours=2) <= age("models/digits") < timedelta(hours=2, minutes=5)
+    assert list(known_outputs()) == ["models/digits", "verdicts/digits"]
+
+
+def test_predictions_and_weather(output: Path) -> None:
+    now = datetime.now(UTC)
+    write_all(output, Amounts(), now)
+    assert list(known_outputs()) == ["models/digits", "verdicts/digits", "predictions/digits", "weather"]
+    assert age("weather") < timedelta(hours=2)
+    files = sorted((output / "predictions" / "digits").glob("date=*/*.csv"))
+    for file in files:
+        os.utime(file, (now.timestamp() - 7200, now.timestamp() - 7200))
+    assert timedelta(hours=2) <= age("predictions/digits") < timedelta(hours=2, minutes=5)
+    os.utime(files[-1])
+    assert age("predictions/digits") < timedelta(minutes=5)
+
+
+def test_a_verdict_is_late_only_if_a_version_waits_for_it(output: Path) -> None:
+    add_version(0.9)
+    assert age("verdicts/digits") > timedelta(days=1)  # the versions of the tests are old
+    run_promotion()
+    assert age("verdicts/digits") < timedelta(seconds=5)
+    store = ModelStore("digits")
+    waiting = store.save(
+        {}, {"run_id": "x", "inputs": "", "metrics": {}}, datetime.now(UTC) + timedelta(hours=1)
+    )
+    assert newest_of("verdicts/digits").moment == datetime.strptime(waiting[:16], "%Y%m%dT%H%M%SZ").replace(
+        tzinfo=UTC
+    )
+
+
+def test_without_an_output_there_is_no_age(output: Path) -> None:
+    for name, what in {
+        "models/digits": "no version of digits",
+        "verdicts/digits": "no version of digits",
+        "predictions/digits": "no prediction with digits",
+        "weather": "no weather",
+    }.items():
+        found = newest_of(name)
+        assert (found.what, found.moment, found.age(datetime.now(UTC))) == (what, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model/digits", "output 'model/digits' is not known; did you mean 'models'?"),
+        ("wether", "output 'wether' is not known; did you mean 'weather'?"),
+        ("weather/Seoul", "output 'weather/Seoul' is not known; write weather alone"),
+        ("predictions", "output 'predictions' names no model; write predictions/<name>"),
+        ("models/../digits", "model '../digits' is not a plain name"),
+        ("quality", "output 'quality' is not known; use models/<name>, predictions/<name> or weather"),
+    ],
+)
+def test_a_name_that_is_no_output_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        check_output(name)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")],
+)
+def test_an_age_in_words(seconds: int, text: str) -> None:
+    assert in_words(timedelta(seconds=seconds)) == text
