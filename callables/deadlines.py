@@ -33,7 +33,7 @@ async def notify_stale(
     from asgiref.sync import sync_to_async
 
     run = context["dag_run"]
-    await sync_to_async(report_stale)(run["dag_id"], run.get("run_id"), interval, output, connection)
+    await sync_to_async(report_stale)(run["dag_id"], run["dag_run_id"], interval, output, connection)
 
 
 def report_stale(

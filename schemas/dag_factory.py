@@ -151,7 +151,9 @@ def _deadlines(given: Any) -> Any:
 
     from schemas.catalog.imports import resolve
 
-    path, interval = given["callback"], given["interval"]
+    path, interval = given["callback"], given.get("interval")
+    if interval is None:
+        raise ValueError("deadline has no interval: the seconds after which it is missed")
     delta = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
     arguments = {name: value for name, value in given.items() if name != "callback"}
     kind = AsyncCallback if iscoroutinefunction(resolve(path)) else SyncCallback

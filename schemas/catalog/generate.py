@@ -62,7 +62,7 @@ DEADLINE: Schema = {
         TYPED,
         {
             "type": "object",
-            "required": ["callback", "interval"],
+            "required": ["callback"],
             "properties": {"callback": TEXT, "interval": DURATION},
         },
     ],

@@ -131,7 +131,8 @@ def _check_callback(
         message = f"{function.__name__}() does not take the context that Airflow calls it with"
         yield document.problem(NOT_A_CALLBACK, path, message, "name a function for callbacks", key=True)
         return
-    yield from fit(document, Call(path, function, given, hint, also))
+    also = (*also, *_unsound(document, path))
+    yield from fit(document, Call(path, function, given, hint, also, path not in document.damaged))
 
 
 def _check_called(

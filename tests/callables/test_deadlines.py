@@ -27,7 +27,7 @@ def add_version(hours_ago: float) -> str:
 
 
 def miss(run_id: str = "scheduled__1", interval: float = 10800) -> None:
-    context = {"dag_run": {"dag_id": "train_model", "run_id": run_id}}
+    context = {"dag_run": {"dag_id": "train_model", "dag_run_id": run_id}}
     asyncio.run(notify_stale(context, interval=interval, output="models/digits"))
 
 
