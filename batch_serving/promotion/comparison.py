@@ -11,6 +11,7 @@ from batch_serving.promotion.gate import Verdict, judge
 from batch_serving.promotion.pair import ModelPair
 from batch_serving.promotion.policy import Policy, Scores
 from batch_serving.promotion.trials import Trials
+from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.wording import shown
@@ -103,22 +104,22 @@ class Comparer:
         versions = self._store.versions()
         if not versions:
             raise ModelStoreError(f"model {self._store.name!r} has no version yet; run train_model first")
-        if self._policy.test == "sequential" and self._champion is not None:
-            return self._on_trial(self._champion, versions, keep=not dry_run)
+        if self._policy.test == "sequential" and self._pointer is not None:
+            return self._on_trial(self._pointer, versions, keep=not dry_run)
         pair = ModelPair(self._store, self._policy, versions[-1], self._champion)
         scores = pair.scores
         verdict = judge(self._policy, scores["challenger"], scores["champion"], pair.run_test)
         return self._result(versions[-1], scores, verdict, pair.holdout_summary)
 
-    def _on_trial(self, champion: str, versions: list[str], *, keep: bool) -> Comparison:
-        trials = Trials(self._store, self._policy, champion, keep=keep)
+    def _on_trial(self, pointer: Pointer, versions: list[str], *, keep: bool) -> Comparison:
+        trials = Trials(self._store, self._policy, pointer, keep=keep)
         contender = trials.contender(versions)
         if contender is None:
             record = self._store.metadata(versions[-1])
             scores = {"challenger": record["metrics"], "champion": self._champion_metrics()}
             result = self._result(versions[-1], scores, Verdict(False, trials.waiting), None)
         else:
-            pair = ModelPair(self._store, self._policy, contender, champion)
+            pair = ModelPair(self._store, self._policy, contender, pointer.version)
             run_test = partial(trials.evidence, pair, contender)
             verdict = judge(self._policy, pair.scores["challenger"], pair.scores["champion"], run_test)
             if verdict.evidence is None:

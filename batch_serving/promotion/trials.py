@@ -21,6 +21,7 @@ from batch_serving.registry.contender import Trial, read_trial, write_trial
 if TYPE_CHECKING:
     from batch_serving.promotion.pair import ModelPair
     from batch_serving.promotion.policy import Policy
+    from batch_serving.registry.pointer import Pointer
     from batch_serving.registry.store import ModelStore
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,10 @@ def trial_of(store: ModelStore) -> Progress | None:
 class Trials:
     """The trial that goes on, if there is one, and the one that may begin."""
 
-    def __init__(self, store: ModelStore, policy: Policy, champion: str, *, keep: bool) -> None:
+    def __init__(self, store: ModelStore, policy: Policy, pointer: Pointer, *, keep: bool) -> None:
         """Read the state; with ``keep``, changes of it are written."""
-        self._store, self._policy, self._champion, self._keep = store, policy, champion, keep
+        self._store, self._policy, self._keep = store, policy, keep
+        self._champion, self._champions = pointer.version, pointer.versions
         self._now = datetime.now(UTC)
         self._state, self._tag = read_trial(store.root, self._now)
         saved = saved_by(self._now, self._state.saved, self._state.saved_at, policy.false_promotions_per_year)
@@ -51,7 +53,8 @@ class Trials:
     def contender(self, versions: list[str]) -> str | None:
         """Return the version on trial, or the newest one that has had none; None if there is none.
 
-        A trial against an earlier champion, or of a version that was removed, is over.
+        A trial against an earlier champion, or of a version that was removed, is over. One that was the
+        champion before, and was rolled back, gets none.
         """
         trial = self._state.trial
         if trial is not None:
@@ -59,13 +62,13 @@ class Trials:
                 return trial.version
             self._end()
         newest = versions[-1]
-        return newest if newest > self._state.ended and newest != self._champion else None
+        return newest if newest > self._state.ended and newest not in self._champions else None
 
     @property
     def waiting(self) -> str:
         """Why there is no contender."""
-        ended = self._state.ended
-        return f"no version is newer than {ended}, whose trial has ended" if ended else "no contender"
+        newest = max(self._state.ended, *self._champions)
+        return f"no version is newer than {newest}, which has had its trial"
 
     def evidence(self, pair: ModelPair, contender: str) -> Evidence:
         """Return how far the contender's trial is; it begins if there is none, and ends if it is given up."""

@@ -227,7 +227,7 @@ def test_a_contender_that_is_worse_is_given_up_and_the_next_gets_a_trial(
     contest.compare()
     reason = contest.hour(250)["reason"]
     assert reason.startswith("given up, the next version gets a trial: of 250 labelled rows")
-    assert contest.compare()["reason"] == f"no version is newer than {worse}, whose trial has ended"
+    assert contest.compare()["reason"] == f"no version is newer than {worse}, which has had its trial"
     third = contest.train("third", **BAD)
     assert contest.compare()["reason"].endswith(f"the trial of the contender {third} begins")
     state = json.loads((output / "models" / "digits" / CONTENDER).read_text())
@@ -240,6 +240,16 @@ def test_another_champion_ends_the_trial(contest: Contest) -> None:
     contest.compare(version=old)
     newer = contest.train("third", **BAD)
     assert contest.compare()["reason"].endswith(f"the trial of the contender {newer} begins")
+
+
+def test_a_version_that_was_rolled_back_gets_no_trial(contest: Contest) -> None:
+    store = ModelStore("digits")
+    first, second = store.versions()
+    contest.compare(version=second)
+    contest.compare(roll_back=True)
+    assert champion_version() == first
+    assert contest.compare()["reason"] == f"no version is newer than {second}, which has had its trial"
+    assert contest.predict(5)["contender"] == {"model_version": None, "rows": 0}
 
 
 def test_a_contender_below_a_floor_gets_no_trial(contest: Contest) -> None:
