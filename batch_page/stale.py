@@ -47,7 +47,8 @@ class OutputAge:
 
 def output_ages(now: datetime) -> list[OutputAge]:
     """Return the ages of all outputs that there are, or that have a limit."""
-    limits = dict(_limits())
+    # Where several DAGs have a deadline for one output, the shortest is the one that is missed first.
+    limits = dict(sorted(_limits(), key=lambda found: found[1][0], reverse=True))
     found = []
     for output in sorted({*known_outputs(), *limits}):
         try:

@@ -19,14 +19,13 @@ from batch_serving.registry.versions import check_model_name
 from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import read_with_tag
 from batch_serving.shared.paths import output_path
-from batch_serving.shared.reading import entries, files_in, modified_at
+from batch_serving.shared.reading import entries, newest_in
 from batch_serving.shared.run_context import parse_time
 from batch_serving.shared.suggestions import did_you_mean
 from batch_serving.weather.csv_files import latest_path
 
 STAMP = "%Y%m%dT%H%M%SZ"  # at the beginning of a version's name
-NEWEST_FILES = 20
-RECENT_VERDICTS = 50  # lines of the history that are read
+RECENT_VERDICTS = 50  # lines of the history that are read: the last ones may be corrupt
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Newest:
     output: str
     what: str
     moment: datetime | None
+    is_not_due: bool = False  # there is nothing yet that it could be about
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how old it is."""
@@ -93,33 +93,43 @@ def _made_at(version: str) -> datetime | None:
 def _newest_verdict(output: str, name: str) -> Newest:
     """Return since when a version waits for its verdict; if none does, there is one as of now."""
     store = ModelStore(name)
-    verdicts, versions = store.history(RECENT_VERDICTS), store.versions()[-RECENT_VERDICTS:]
+    verdicts, versions = store.history(RECENT_VERDICTS), store.versions()
     if not versions:
-        return Newest(output, f"no version of {name}", None)
+        return Newest(output, f"no version of {name}", None, is_not_due=True)
     last = parse_time(verdicts[-1]["at"]) if verdicts else None
-    made = [moment for version in versions if (moment := _made_at(version)) is not None]
-    waiting = [moment for moment in made if last is None or moment > last]
-    return Newest(output, f"the last verdict on {name}", min(waiting) if waiting else datetime.now(UTC))
+    # All that wait, and not the newest few: the first one names the message that is sent once.
+    waiting = None
+    for moment in filter(None, map(_made_at, reversed(versions))):
+        if last is not None and moment <= last:
+            break
+        waiting = moment
+    return Newest(output, f"the last verdict on {name}", waiting or datetime.now(UTC))
 
 
 def _newest_prediction(output: str, name: str) -> Newest:
     for day in reversed(days_of(name)):
-        # By their names, which have the run's time: object storage answers for each file on its own.
-        files = sorted(files_in(folder_of(name, day), ".csv"), key=lambda path: path.name)
-        written = [modified_at(path) for path in files[-NEWEST_FILES:]]
-        if written:
-            moment = datetime.fromtimestamp(max(written), UTC)
-            return Newest(output, f"the last prediction with {name}", moment)
+        # Not the last of the names: they begin with the DAG and the kind of run.
+        if (written := newest_in(folder_of(name, day), ".csv")) is not None:
+            return Newest(output, f"the last prediction with {name}", datetime.fromtimestamp(written, UTC))
     return Newest(output, f"no prediction with {name}", None)
 
 
 def _newest_weather(output: str, _name: str) -> Newest:
     data, _ = read_with_tag(latest_path())
-    rows = [] if data is None else csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    collected = [row["collected_at"] for row in rows if row.get("collected_at")]
-    if not collected:
+    if data is None:
         return Newest(output, "no weather", None)
-    return Newest(output, "the last weather", max(map(parse_time, collected)))
+    collected = list(_collected_at(data.decode("utf-8-sig", errors="replace")))
+    if not collected:
+        return Newest(output, "no weather that can be read in latest.csv", None)
+    return Newest(output, "the last weather", max(collected))
+
+
+def _collected_at(text: str) -> Iterator[datetime]:
+    """Yield the times in a file of weather; the pipeline itself reports what is corrupt there."""
+    with contextlib.suppress(csv.Error):
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            with contextlib.suppress(InvalidValueError):
+                yield parse_time(row.get("collected_at") or "")
 
 
 KINDS: dict[str, Callable[[str, str], Newest]] = {

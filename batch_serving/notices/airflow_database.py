@@ -20,6 +20,7 @@ from airflow.callbacks.callback_requests import TaskCallbackRequest
 from airflow.callbacks.database_callback_sink import DatabaseCallbackSink
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.deadline_alert import DeadlineAlert
 from airflow.models.errors import ParseImportError
 from airflow.models.log import Log
@@ -33,8 +34,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from batch_serving.notices import reasons
+from batch_serving.notices.deadlines import Deadline, RunToLookAt
 from batch_serving.notices.requests import limits, marked
-from batch_serving.notices.watcher import Deadline, Failure
+from batch_serving.notices.watcher import Failure
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -112,7 +114,7 @@ class AirflowDatabase:
             .subquery()
         )
         query = (
-            select(SerializedDagModel.dag_id, DeadlineAlert.callback_def)
+            select(SerializedDagModel.dag_id, DeadlineAlert.callback_def, DeadlineAlert.created_at)
             .join(SerializedDagModel, SerializedDagModel.id == DeadlineAlert.serialized_dag_id)
             .join(DagModel, DagModel.dag_id == SerializedDagModel.dag_id)
             .join(
@@ -123,8 +125,23 @@ class AirflowDatabase:
             .where(DagModel.is_paused.is_(False), DagModel.is_stale.is_(False))
         )
         with self._session() as session:
-            found = [(dag_id, given["__data__"]) for dag_id, given in session.execute(query)]
-        return [Deadline(dag_id, one["kwargs"]) for dag_id, one in found if one["path"] == callback]
+            return [
+                Deadline(_last_run(session, dag_id, written_at), given["__data__"]["kwargs"])
+                for dag_id, given, written_at in session.execute(query).all()
+                if given["__data__"]["path"] == callback
+            ]
+
+
+def _last_run(session: Session, dag_id: str, written_at: datetime) -> RunToLookAt:
+    """Return the last run of a DAG; its output is expected since its first one, with this deadline."""
+    of_dag = select(DagRun.run_id, DagRun.state, DagRun.queued_at).where(DagRun.dag_id == dag_id)
+    last = session.execute(of_dag.order_by(DagRun.id.desc()).limit(1)).first()
+    first = session.execute(of_dag.where(DagRun.queued_at.is_not(None)).order_by(DagRun.id).limit(1)).first()
+    if last is None:
+        return RunToLookAt(dag_id)
+    state = str(getattr(last.state, "value", last.state))
+    expected_since = max(first.queued_at, written_at) if first else None
+    return RunToLookAt(dag_id, last.run_id, state, expected_since=expected_since)
 
 
 def _failed(session: Session, failure: Failure) -> Any | None:

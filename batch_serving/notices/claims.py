@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from upath import UPath
 
 FOLDER = "notifications"
+STALE = "stale"
+NO_PART = "0"  # of an output that is not there yet: sorts before all times
 ABANDONED_AFTER_S = 60.0  # a message takes at most 10 s
 LOCK_TIMEOUT_S = 5.0
 KEEP_DAYS = 30
@@ -115,11 +117,12 @@ def announced(instance_id: str, try_number: int) -> Announced:
 
 
 def of_stale(output: str, since: datetime | None) -> UPath:
-    """Return where the claim on an output is that is stale: one for each of its newest parts."""
-    if since is None:
-        return output_path(FOLDER, "other", f"stale-{safe_name(output)}.json")
-    moment = since.astimezone(UTC)
-    return output_path(FOLDER, f"{moment:%Y-%m-%d}", f"stale-{safe_name(output)}-{moment:%H%M%S}.json")
+    """Return where the claim on an output is that is stale: one for each of its newest parts.
+
+    Not in the folder of a day, which is pruned: the output may be stale for longer.
+    """
+    part = f"{since.astimezone(UTC):%Y%m%dT%H%M%SZ}" if since else NO_PART
+    return output_path(FOLDER, STALE, f"{safe_name(output)}.{part}.json")
 
 
 def of_import_error(name: str, text: str) -> UPath:
@@ -155,15 +158,22 @@ def _oldest_day(days: int) -> str:
 
 
 def prune() -> None:
-    """Remove the claims of tasks, and of repairs, that are older than ``KEEP_DAYS`` days."""
+    """Remove the claims of tasks, repairs and what is not stale any more, older than ``KEEP_DAYS`` days."""
     oldest = _oldest_day(KEEP_DAYS)
     for entry in entries(output_path(FOLDER)):
         if entry.is_folder and entry.name[:1].isdigit() and entry.name < oldest:
             delete(entry.path)
-    for path in files_in(output_path(FOLDER, "import_errors"), ".repaired"):
+    for path in [*files_in(output_path(FOLDER, "import_errors"), ".repaired"), *_stale_before()]:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - modified_at(path) > KEEP_DAYS * 24 * 3600:
                 delete(path)
+
+
+def _stale_before() -> list[UPath]:
+    """Return the claims on outputs that were stale, but of each the newest, which may be stale still."""
+    found = files_in(output_path(FOLDER, STALE), ".json")
+    newest = {path.name.rsplit(".", 2)[0]: path.name for path in found}
+    return [path for path in found if path.name not in newest.values()]
 
 
 def watched_since(now: float) -> float:

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from batch_serving.notices import claims
 from batch_serving.notices.claims import Announced
+from batch_serving.notices.deadlines import Deadline
 from batch_serving.notices.import_errors import ImportErrors
+from batch_serving.shared.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +36,6 @@ class Failure:
 
     instance_id: str
     try_number: int
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """A deadline of a DAG, with the arguments that its callback gets beside the context."""
-
-    dag_id: str
-    arguments: dict[str, Any]
 
 
 class Database(Protocol):
@@ -169,12 +163,17 @@ class Watcher:
         self.import_errors.look(self.database.import_errors())
 
     def _look_at_deadlines(self) -> None:
-        """Report what is stale although no run is late: the scheduler was down, or no run was made."""
+        """Report what is stale although no run is late: the scheduler was down, or runs wrote nothing."""
         if time.monotonic() - self._deadlines_at < DEADLINES_EVERY_S:
             return
         self._deadlines_at = time.monotonic()
-        for deadline in self.database.deadlines(STALE_CALLBACK):
-            self.report_stale(deadline.dag_id, None, **deadline.arguments)
+        problems = [
+            problem
+            for one in self.database.deadlines(STALE_CALLBACK)
+            if (problem := _problem_of(lambda: self.report_stale(one.run, **one.arguments)))  # noqa: B023
+        ]
+        if problems:
+            raise RuntimeError(f"{problems[0]} ({counted(len(problems), 'deadline')})")
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned_at >= PRUNE_EVERY_S:

@@ -181,6 +181,21 @@ def keys_below(folder: UPath, *, after: str = "", delimiter: str = "") -> Iterat
 
 def tags_below(folder: UPath, *, after: str = "", delimiter: str = "") -> Iterator[tuple[str, str]]:
     """Yield the same names, each with its tag; that of a folder is empty."""
+    for name, found in _objects_below(folder, after=after, delimiter=delimiter):
+        yield name, str(found.get("ETag", ""))
+
+
+def times_in(folder: UPath) -> Iterator[tuple[str, float]]:
+    """Yield the names of the objects in a folder itself, and when each was written, in seconds since 1970."""
+    for name, found in _objects_below(folder, delimiter="/"):
+        if found:
+            yield name, float(found["LastModified"].timestamp())
+
+
+def _objects_below(
+    folder: UPath, *, after: str = "", delimiter: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the same names, each with what the listing says of it; nothing of a folder."""
     bucket, key = bucket_and_key(folder)
     prefix = f"{key.rstrip('/')}/" if key else ""
     request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
@@ -188,8 +203,8 @@ def tags_below(folder: UPath, *, after: str = "", delimiter: str = "") -> Iterat
         request["StartAfter"] = f"{prefix}{after}"
     while True:
         answer = _patiently(folder, "read", lambda: _list(folder, request), READ_PATIENCE_S)
-        found = {one["Key"]: str(one.get("ETag", "")) for one in answer.get("Contents") or ()}
-        found |= {one["Prefix"]: "" for one in answer.get("CommonPrefixes") or ()}
+        found = {one["Key"]: one for one in answer.get("Contents") or ()}
+        found |= {one["Prefix"]: {} for one in answer.get("CommonPrefixes") or ()}
         yield from ((name[len(prefix) :], found[name]) for name in sorted(found) if name != prefix)
         if not answer["IsTruncated"]:
             return

@@ -200,6 +200,22 @@ def _is_shown(name: str, ending: str) -> bool:
     return name.endswith(ending) and not name.startswith(".")
 
 
+def newest_in(folder: UPath, ending: str) -> float | None:
+    """Return when the newest file with an ending in a folder was written, in seconds since 1970.
+
+    None if there is none. In S3 this is one listing, where a question per file would take a request each.
+    """
+    if object_storage.is_s3(folder):
+        return max(
+            (time for name, time in object_storage.times_in(folder) if _is_shown(name, ending)), default=None
+        )
+    times = []
+    for path in files_in(folder, ending):
+        with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
+            times.append(modified_at(path))
+    return max(times, default=None)
+
+
 def files_below(folder: UPath, ending: str) -> list[UPath]:
     """Return the files with an ending in a folder and all folders in it, except hidden ones, by path."""
     found = []

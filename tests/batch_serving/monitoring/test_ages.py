@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from promoting import add_version, run_promotion
 
 from batch_serving.monitoring.ages import check_output, in_words, known_outputs, newest_of
 from batch_serving.registry.store import ModelStore
+from batch_serving.shared.files import write_atomic
+from batch_serving.shared.paths import output_path
 
 
 def age(output: str) -> timedelta:
@@ -43,6 +46,35 @@ def test_predictions_and_weather(output: Path) -> None:
     assert timedelta(hours=2) <= age("predictions/digits") < timedelta(hours=2, minutes=5)
     os.utime(files[-1])
     assert age("predictions/digits") < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)  # in memory, files have no times
+def test_the_newest_prediction_is_not_the_last_of_the_names(place: str) -> None:
+    day = output_path("predictions", "digits", f"date={datetime.now(UTC):%Y-%m-%d}")
+    for number in range(30):
+        write_atomic(day / f"predict.scheduled__{number:02}.csv", b"")
+    time.sleep(1.1)  # the times in a listing are whole seconds
+    before = newest_of("predictions/digits").moment
+    write_atomic(day / "predict.manual__1.csv", b"")
+    after = newest_of("predictions/digits").moment
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+@pytest.mark.parametrize(
+    "content", [b"district,collected_at\nA,yesterday\nB,\n", b"district,collected_at\n\xff\xfe,1\n", b"\0"]
+)
+def test_weather_that_cannot_be_read_has_no_age(output: Path, content: bytes) -> None:
+    write_atomic(output_path("weather", "latest.csv"), content)
+    found = newest_of("weather")
+    assert (found.what, found.moment) == ("no weather that can be read in latest.csv", None)
+
+
+def test_one_row_that_cannot_be_read_does_not_hide_the_others(output: Path) -> None:
+    rows = "district,collected_at\nA,yesterday\nB,2026-01-01T09:00:00+09:00\nC,2026-01-01T08:00:00+09:00\n"
+    write_atomic(output_path("weather", "latest.csv"), rows.encode())
+    assert newest_of("weather").moment == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_verdict_is_late_only_if_a_version_waits_for_it(output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -124,6 +125,26 @@ def test_a_folder_that_cannot_be_written_is_an_error(output: Path) -> None:
     output.write_text("a file in the place of the folder")
     with pytest.raises(UnreachableError):
         claims.claim(claims.of_task(new_id(), 1, "slack_webhook"))
+
+
+def test_the_claim_on_what_is_stale_is_pruned_only_when_it_was_stale_again_since(output: Path) -> None:
+    month_ago = time.time() - (claims.KEEP_DAYS + 1) * 24 * 3600
+    moments = [None, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)]
+    paths = {
+        (name, moment): claims.of_stale(name, moment)
+        for name in ("weather", "models/a")
+        for moment in moments
+    }
+    for path in paths.values():
+        claim = claims.claim(path)
+        assert claim is not None
+        claim.close("sent")
+        os.utime(str(path), (month_ago, month_ago))
+    once = claims.of_stale("models/b", None)
+    assert claims.claim(once) is not None
+    claims.prune()
+    kept = {path.name for path in [*paths.values(), once] if path.exists()}
+    assert kept == {paths["weather", moments[-1]].name, paths["models/a", moments[-1]].name, once.name}
 
 
 @in_one_step

@@ -14,11 +14,13 @@ import pytest
 from stores import together
 
 from batch_serving.notices import claims, watcher
+from batch_serving.notices.deadlines import RunToLookAt
 from batch_serving.notices.import_errors import ImportErrors
 from batch_serving.notices.requests import MARK
 from batch_serving.notices.watcher import Failure, Watcher
 
 TASKS = ("a", "b", "c")
+OUTPUTS = ("models/digits", "weather")
 
 
 def new_database() -> Any:
@@ -53,13 +55,21 @@ def metadata(empty_database: None) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.collection import update_dag_parsing_results_in_db
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG
+    from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference
     from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
     from airflow.utils.db import initdb
     from airflow.utils.session import create_session
 
     initdb()
-    with DAG("watched", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+    alerts = [
+        DeadlineAlert(
+            DeadlineReference.DAGRUN_QUEUED_AT,
+            timedelta(hours=2),
+            AsyncCallback(watcher.STALE_CALLBACK, {"interval": 7200.0, "output": output}),
+        )
+        for output in OUTPUTS
+    ]
+    with DAG("watched", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), deadline=alerts) as dag:
         for name in TASKS:
             EmptyOperator(task_id=name)
     dag.relative_fileloc = "load_all.py"
@@ -298,3 +308,75 @@ def test_one_failure_that_cannot_be_looked_up_does_not_hide_the_others(run: str)
     for _ in range(3):
         watching.look()
     assert [request.ti.task_id for request in requests()] == ["b"]
+
+
+def pause(paused: bool) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagModel).values(is_paused=paused))
+
+
+def test_each_deadline_is_looked_at_with_the_last_run(run: str) -> None:
+    seen: list[tuple[RunToLookAt, dict[str, Any]]] = []
+
+    def look() -> None:
+        Watcher(
+            new_database(),
+            ImportErrors(Sent(), Sent()),
+            Sent(),
+            10.0,
+            lambda at, **given: seen.append((at, given)),
+        ).look()
+
+    pause(True)
+    look()
+    assert seen == []
+    pause(False)
+    look()
+    found = sorted((given for _, given in seen), key=lambda given: str(given["output"]))
+    assert found == [{"interval": 7200.0, "output": output} for output in OUTPUTS]
+    for at, _ in seen:
+        assert (at.dag_id, at.run_id, at.state, at.is_late) == ("watched", run, "running", False)
+
+
+def test_an_output_is_expected_since_the_first_run_with_its_deadline(run: str) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.deadline_alert import DeadlineAlert
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    def expected_since() -> set[datetime | None]:
+        return {one.run.expected_since for one in new_database().deadlines(watcher.STALE_CALLBACK)}
+
+    def set_times(written_at: datetime, queued_at: datetime | None) -> None:
+        with create_session() as session:
+            session.execute(update(DeadlineAlert).values(created_at=written_at))
+            session.execute(update(DagRun).values(queued_at=queued_at))
+
+    pause(False)
+    first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    set_times(first, None)
+    assert expected_since() == {None}
+    set_times(first, second)
+    assert expected_since() == {second}
+    set_times(second, first)
+    assert expected_since() == {second}
+
+
+def test_one_deadline_that_cannot_be_looked_at_does_not_hide_the_others(
+    run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    def report(_: RunToLookAt, *, interval: float, output: str) -> None:
+        if output == OUTPUTS[0]:
+            raise ValueError("it is not readable")
+        seen.append(output)
+
+    pause(False)
+    Watcher(new_database(), ImportErrors(Sent(), Sent()), Sent(), 10.0, report).look()
+    assert seen == [OUTPUTS[1]]
+    assert "ValueError: it is not readable (1 deadline)" in caplog.text

@@ -61,7 +61,7 @@ def test_a_missing_file_is_still_reported_as_one() -> None:
             "name a command: check, diff, graph, explain, generate, schema; --help says what each does",
         ),
         (("-m", "callables.weather"), "name a command: rebuild; --help says what each does"),
-        (BATCH, "name a command: new, check, diff, graph, explain, generate, models, serve, weather"),
+        (BATCH, "name a command: new, check, diff, graph, explain, generate, models, status, serve, weather"),
     ],
 )
 def test_wrong_usage_says_what_is_meant(arguments: tuple[str, ...], expected: str) -> None:
