@@ -78,6 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # With several processes (pytest-xdist), the tests of one of these folders run in one of them: they share an Airflow,
 # or the ports and the environment of this checkout. All others are shared out by file.
 TOGETHER = {
+    "tests/integration/test_failures.py": "failures",  # an Airflow of its own
     "tests/cluster/": "cluster",
     "tests/deploy/": "commands",
     "tests/docs/": "commands",

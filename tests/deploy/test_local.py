@@ -141,5 +141,5 @@ def test_without_a_python_make_prints_what_to_install() -> None:
 def test_help_lists_every_command() -> None:
     found = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[1] for line in found.stdout.splitlines() if line.startswith("  make")}
-    wanted = "help setup up down cluster cluster-down run user serve demo check test lint graph bench"
+    wanted = "help setup up down cluster cluster-down run airflow user serve doctor demo check test lint graph bench"
     assert listed == set(wanted.split())

@@ -191,7 +191,7 @@ def test_a_callable_that_breaks_at_import_stops_its_own_file_only(
     start = time.monotonic()
     dags = load(folder)
     assert (
-        time.monotonic() - start < 5
+        time.monotonic() - start < 8
     )  # a module that takes too long is waited for once, not at each mention
     assert "good" in dags
     assert error_of(broken(dags))[1].count("cannot be imported") == 2
