@@ -63,7 +63,13 @@ DEADLINE: Schema = {
         {
             "type": "object",
             "required": ["callback"],
-            "properties": {"callback": TEXT, "interval": DURATION},
+            "properties": {
+                "callback": TEXT,
+                "interval": {
+                    **DURATION,
+                    "anyOf": [TYPED, {"type": "number", "minimum": 1, "maximum": LARGEST}],
+                },
+            },
         },
     ],
     "description": "{callback: path, interval: seconds after a run is queued, argument: value}, or an "

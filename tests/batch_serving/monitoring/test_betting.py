@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from batch_serving.monitoring.betting import MeanDetector
+from batch_serving.monitoring.betting import Bets, MeanDetector
 
 QUARTERS, DAYS, ROWS = 200, 90, 288
 PERIODS = 730  # two years between false alarms
@@ -51,8 +51,8 @@ def test_the_order_of_values_within_a_period_does_not_matter() -> None:
 def test_on_average_no_bet_gains_if_the_hypothesis_holds() -> None:
     """The mean of what is made of a stake of 1 is 1: exactly, over both values with their probability."""
     for below in (True, False):
-        detector = MeanDetector(0.9, below=below, periods=100)
-        gains = [np.exp(detector.log_gains([value])) for value in (1.0, 0.0)]
+        bets = Bets(0.9, below=below)
+        gains = [np.exp(bets.log_gains([value])) for value in (1.0, 0.0)]
         assert 0.9 * gains[0] + 0.1 * gains[1] == pytest.approx(np.ones(len(gains[0])))
 
 

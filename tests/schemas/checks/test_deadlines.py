@@ -35,7 +35,7 @@ def flow(**given: str | None) -> str:
     ("deadline", "code", "message"),
     [
         (flow(interval=None), "DAG102", "notify_stale() needs 'interval'"),
-        (flow(interval="-5"), "DAG003", "interval must be 0 or more, got -5"),
+        (flow(interval="-5"), "DAG003", "interval must be 1 or more, got -5"),
         (
             flow(interval="3 hours"),
             "DAG003",
