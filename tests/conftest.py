@@ -20,6 +20,7 @@ import pytest
 from buckets import new_bucket, s3_server
 from databases import Database, database
 from pytest_httpserver import HTTPServer
+from thorough import tries
 from xdist.scheduler import LoadScopeScheduling
 
 from batch_serving.shared.command_line import end_in_order
@@ -229,9 +230,28 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return found
 
 
-@pytest.fixture
-def champion(output: Path) -> str:
-    """A model of the digits that is the champion; its version."""
+@pytest.fixture(scope="session")
+def trained_champion(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A model of the digits that is the champion: its version, and the output folder with it, to be copied."""
     from predicting import train_champion
 
-    return train_champion()
+    folder = tmp_path_factory.mktemp("champion") / "output"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("BATCH_OUTPUT", str(folder))
+        return train_champion(), folder
+
+
+@pytest.fixture
+def champion(output: Path, trained_champion: tuple[str, Path]) -> str:
+    """A model of the digits that is the champion; its version. It is a copy: a training takes half a second."""
+    version, folder = trained_champion
+    shutil.copytree(folder, output, dirs_exist_ok=True)
+    return version
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paired bootstrap of a clear difference needs a fifth of the draws; with THOROUGH=1 it has all of them."""
+    from batch_serving.promotion import paired_tests
+
+    monkeypatch.setattr(paired_tests, "SAMPLES", tries(200, paired_tests.SAMPLES))

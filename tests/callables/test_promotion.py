@@ -220,6 +220,7 @@ def test_a_dry_run_reports_what_would_be_done_and_changes_nothing(
     assert tree(output) == before
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_history_line_and_the_log_have_every_number(output: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     train("a", estimator="sklearn.dummy.DummyClassifier")

@@ -30,6 +30,7 @@ def test_holdouts_that_share_no_rows_are_refused(output: Path) -> None:
         decide()
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_the_verdict_does_not_depend_on_the_order_of_rows(output: Path, tmp_path: Path) -> None:
     """The same versions, and the data file with its rows in another order when they are compared."""
     import pandas as pd
@@ -112,6 +113,7 @@ def kinds(path: Path, rows: int, rare_from: int) -> dict[str, str]:
     return {"dataset": write_table(path, columns, rows), "target": "kind", "row_id": "id"}
 
 
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("test", ["none", "paired_bootstrap", "mcnemar"])
 def test_a_champion_that_does_not_know_a_class_is_scored(output: Path, tmp_path: Path, test: str) -> None:
     given = {"estimator": "sklearn.naive_bayes.GaussianNB", "metric": "log_loss", "holdout_share": 0.4}

@@ -41,6 +41,7 @@ def good_and_bad() -> tuple[Any, Any, pd.DataFrame, pd.Series]:
     ("test", "metric"),
     [("mcnemar", "accuracy"), ("paired_bootstrap", "accuracy"), ("paired_bootstrap", "neg_log_loss")],
 )
+@pytest.mark.usefixtures("few_draws")
 def test_a_clear_gain_is_sure_and_its_opposite_is_not(
     good_and_bad: tuple[Any, Any, pd.DataFrame, pd.Series], test: str, metric: str
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_clear_gain_is_sure_and_its_opposite_is_not(
     assert not paired_test(rules, bad, good, features, target).sure
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_regression_has_its_bootstrap_and_no_mcnemar() -> None:
     data = load_diabetes(as_frame=True)
     held_out = pd.Series(range(len(data.target))) % 4 == 0
