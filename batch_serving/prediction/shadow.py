@@ -36,7 +36,7 @@ ROWS_A_RUN = 10_000  # more of a run, or of a day, say little more of a contende
 ROWS_A_DAY = 50_000
 FIRST_ROWS = 64  # then more and more, as long as there is time
 GROWTH = 4
-LEAST_S = 2.0  # for what takes its time whatever the number of rows: reading the model
+LEAST_S = 5.0  # for what takes its time whatever the number of rows: reading the model
 WRITE_TRIES = 20  # on object storage, where another run may have been first
 
 

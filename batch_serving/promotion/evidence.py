@@ -169,13 +169,17 @@ def _missing(version: str, predicted: int, labelled: int, trained: int) -> Itera
 
 
 def _gain(reader: VersionReader, row: Row, shadow: Row, metric: str, largest: float) -> float | None:
-    """Return by how much the contender is better in a row; None for a label that one cannot predict."""
+    """Return by how much the contender is better in a row; None for a label that is not a number.
+
+    A class that one of both does not know is one that it predicts wrongly.
+    """
     old = reader.pair(row)
     new = reader.pair({**shadow, "label": row["label"]})
+    if metric == "accuracy":
+        new_right, old_right = (pair is not None and pair[0] == pair[1] for pair in (new, old))
+        return float(new_right) - float(old_right)
     if old is None or new is None:
         return None
-    if metric == "accuracy":
-        return float(new[0] == new[1]) - float(old[0] == old[1])
     errors = [abs(float(actual) - float(predicted)) for actual, predicted in (old, new)]
     return max(-1.0, min(1.0, (errors[0] - errors[1]) / largest))
 
