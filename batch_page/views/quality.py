@@ -97,7 +97,7 @@ def page(asking: Annotated[Asked, Depends(asked)]) -> str:
                 "days": _listed(state.rows),
                 "is_alarm": state.alarm.state == ALARM,
                 "trial": state.trial and _trial(state.trial),
-                "ages": QUERIES.answer(("ages", name), lambda: _ages(asking, name)),
+                "ages": _ages(asking, name),
             }
     except UnavailableError as error:
         values["problem"] = str(error)
@@ -147,8 +147,12 @@ def _trial(found: Progress) -> dict[str, Any]:
 
 
 def _ages(asking: Asked, name: str) -> list[OutputAge]:
-    """Return the ages of what there is of a model."""
-    return [one for one in output_ages(asking.now) if one.output.endswith(f"/{name}")]
+    """Return the ages of what there is of a model; none if they cannot be read now."""
+    try:
+        ages = QUERIES.answer("ages", lambda: output_ages(asking.now))
+    except UnavailableError:  # the rest of the page is as good without
+        return []
+    return [one for one in ages if one.output.endswith(f"/{name}")]
 
 
 def _labels(rows: Sequence[Row], first: date) -> list[tuple[float, str]]:
