@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,7 @@ def test_airflow_gets_an_alert(tmp_path: Path, interval: str) -> None:
     (dag,) = build_dags(read_document(path), [], store=False)
     (alert,) = dag.deadline
     assert alert.reference == DeadlineReference.DAGRUN_QUEUED_AT
-    assert alert.interval == timedelta(seconds=90)
+    assert alert.interval == 90.0
     assert type(alert.callback) is AsyncCallback  # in the triggerer, whatever the executor
     assert alert.callback.path == "callables.deadlines.notify_stale"
     assert alert.callback.kwargs == {"interval": 90.0, "output": "weather"}
