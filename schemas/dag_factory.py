@@ -178,7 +178,7 @@ def _deadlines(given: Any) -> Any:
     kind = AsyncCallback if iscoroutinefunction(resolve(path)) else SyncCallback
     callback = kind(path, {**arguments, "interval": seconds})
     # A number: with a timedelta, Airflow 3.3 answers 500 when a run is cleared before its deadline.
-    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, seconds, callback)  # type: ignore[arg-type]
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, seconds, callback)
 
 
 def make_values(value: Any) -> Any:
