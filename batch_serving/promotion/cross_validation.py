@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLD_SCORES = "fold_scores.json"
-SETTINGS = ("estimator", "parameters", "scaler", "column_kinds")
+SETTINGS = ("estimator", "parameters", "scaler")
 SEED = 0  # of the folds: the same for all versions
 
 Record = dict[str, Any]
@@ -49,7 +49,12 @@ def compare_settings(
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    return {name: record.get(name) for name in SETTINGS}
+    return {**{name: record.get(name) for name in SETTINGS}, "column_kinds": _kinds(record)}
+
+
+def _kinds(record: Record) -> dict[str, str] | None:
+    """Return the kinds of columns that a version was trained with."""
+    return (record.get("settings") or {}).get("column_kinds")
 
 
 def judge_folds(policy: Policy, new: list[float], old: list[float], rows: int) -> Evidence:
@@ -128,7 +133,7 @@ def measure_folds(record: Record, policy: Policy, features: pd.DataFrame, target
         record["estimator"],
         record["parameters"] or {},
         record.get("scaler"),
-        record.get("column_kinds"),
+        _kinds(record),
     )
     estimator = pipeline.named_steps["estimator"]
     if estimator.get_params().get("random_state", 0) is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -181,6 +182,8 @@ def _gain(reader: VersionReader, row: Row, shadow: Row, metric: str, largest: fl
     if old is None or new is None:
         return None
     errors = [abs(float(actual) - float(predicted)) for actual, predicted in (old, new)]
+    if not math.isfinite(errors[1]):
+        return -1.0
     return max(-1.0, min(1.0, (errors[0] - errors[1]) / largest))
 
 

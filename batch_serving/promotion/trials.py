@@ -58,7 +58,8 @@ class Trials:
         """
         trial = self._state.trial
         if trial is not None:
-            if trial.champion == self._champion and trial.version in versions:
+            is_open = trial.champion == self._champion and trial.version not in self._champions
+            if is_open and trial.version in versions:
                 return trial.version
             self._end()
         newest = versions[-1]

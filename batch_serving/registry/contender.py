@@ -96,8 +96,9 @@ def contender_of(versions: ModelVersions, pointer: Pointer | None, now: datetime
     if pointer is None:
         return None
     state, _ = read_trial(versions.root, now)
-    if state.trial is not None and state.trial.champion == pointer.version:
-        return state.trial.version
+    trial = state.trial
+    if trial is not None and trial.champion == pointer.version and trial.version not in pointer.versions:
+        return trial.version
     newer = versions.versions(max(pointer.version, state.ended))
     found = [version for version in newer if version not in (*pointer.versions, state.ended)]
     return found[-1] if found else None

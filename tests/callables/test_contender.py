@@ -283,6 +283,17 @@ def test_a_version_that_was_rolled_back_gets_no_trial(contest: Contest) -> None:
     assert contest.predict(5)["contender"] == {"model_version": None, "rows": 0}
 
 
+def test_a_roll_back_of_a_promoted_contender_is_not_undone(contest: Contest) -> None:
+    first, second = ModelStore("digits").versions()
+    contest.compare()
+    while contest.hours < 8 and contest.hour()["verdict"] == "keep":
+        pass
+    assert champion_version() == second
+    contest.compare(roll_back=True)
+    assert contest.compare()["verdict"] == "keep"
+    assert champion_version() == first
+
+
 def test_a_contender_below_a_floor_gets_no_trial(contest: Contest) -> None:
     result = contest.compare(floors={"accuracy": 0.999})
     assert "does not reach the floor 0.999" in result["reason"]
