@@ -123,7 +123,10 @@ def _limit_problems(key: str, limits: Any) -> Iterator[BadValue]:
         if key == "guardrails" and name in COSTS:
             yield from bad_values(path, _share_of, limit)
             continue
-        yield from _named_problems(path, key, name)
+        misnamed = list(_named_problems(path, key, name))
+        yield from misnamed
+        if misnamed and accepts(_share_of, limit):
+            continue  # the limit of a cost, whose name is misspelt or belongs among the guardrails
         yield from _amount_problems(path, limit) if key == "guardrails" else _number_problems(path, limit)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def read_document(path: Path) -> Document:
     """Read one file that must be YAML; raises DocumentError with every problem that its text has."""
     name = display_name(path)
     try:
-        document = decode_document(path, name, path.read_bytes())
+        document = _decoded(path, name, path.read_bytes())
     except OSError as error:
         raise DocumentError(UNREADABLE.at_text(name, 1, 1, f"{error.strerror}")) from error
     if any(problem.severity == ERROR for problem in document.problems):
@@ -186,6 +187,15 @@ def quick_document(path: Path, name: str, raw: bytes, data: dict[str, Any] | Non
     if data is None:
         data = yaml.load(text, YamlLoader)  # noqa: S506 - the safe loader
     return Document(path, name, text, data)
+
+
+@lru_cache(maxsize=512)
+def _decoded(path: Path, name: str, raw: bytes) -> Document:
+    """Return the document of a file's bytes.
+
+    Each check of one file reads all of its folder: an editor asks for one after each change.
+    """
+    return decode_document(path, name, raw)
 
 
 def decode_document(path: Path, name: str, raw: bytes) -> Document:

@@ -61,3 +61,9 @@ def test_every_problem_of_a_policy_is_found() -> None:
     problems = list(policy_problems({**fields, "floors": {"acuracy": 0.9}}))
     paths = [("direction",), ("test",), ("floors", "acuracy"), ("min_delta",), ("confidence",)]
     assert [problem.path for problem in problems] == paths
+
+
+@pytest.mark.parametrize("limits", ["guardrails", "floors"])
+def test_a_misspelt_cost_is_one_problem(limits: str) -> None:
+    fields = {"metric": "accuracy", "direction": "maximize", limits: {"siez_mb": "100 %"}}
+    assert [problem.path for problem in policy_problems(fields)] == [(limits, "siez_mb")]
