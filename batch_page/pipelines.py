@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from batch_page.queries import Expiring, Remembered
+from batch_serving.notices.deadlines import STALE_CALLBACK
 from batch_serving.shared.root import PROJECT_ROOT
 
 LOOK_AGAIN_S = 2.0
 WEATHER = "callables.weather."
-STALE = "callables.deadlines.notify_stale"
 ROLL_BACK = "roll_back"  # the field of a trigger form by which a DAG promotes
 
 
@@ -139,7 +139,7 @@ def _limits(given: Any) -> Iterator[Limit]:
         parts: dict[str, Any] = interval if isinstance(interval, dict) else {"seconds": interval}
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             delta = timedelta(**{name: value for name, value in parts.items() if name != "__type__"})
-            if one.get("callback") == STALE and isinstance(output, str):
+            if one.get("callback") == STALE_CALLBACK and isinstance(output, str):
                 yield Limit(output, delta)
 
 

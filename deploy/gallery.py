@@ -17,7 +17,7 @@ CONNECTION = f"AIRFLOW_CONN_{STORE.upper()}"
 
 
 def keep_choice(text: str) -> None:
-    """Keep which examples are loaded, for this Airflow and the next; LocalError for a name that is none."""
+    """Keep which examples are loaded, for this Airflow and the next; LocalError for an unknown one."""
     names = text.replace(",", " ").split()
     known = example_names(EXAMPLES)
     for name in names:

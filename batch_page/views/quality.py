@@ -24,7 +24,7 @@ from batch_serving.monitoring.alarm import ALARM, LastChange, announced
 from batch_serving.monitoring.measuring import measured_rows
 from batch_serving.monitoring.places import measured_path, quality_folder
 from batch_serving.prediction.places import days_of
-from batch_serving.promotion.sequential import Progress
+from batch_serving.promotion.sequential import TrialProgress
 from batch_serving.promotion.trials import trial_of
 from batch_serving.registry.store import ModelStore
 from batch_serving.shared.paths import output_path
@@ -45,7 +45,7 @@ class QualityState:
     name: str
     rows: list[Row]
     alarm: LastChange
-    trial: Progress | None = None
+    trial: TrialProgress | None = None
 
     def metrics(self) -> list[str]:
         """The metrics, in the order of the files."""
@@ -139,7 +139,7 @@ def _marks(asking: Asked, rows: Sequence[Row], first: date, column: str, mature:
     return found
 
 
-def _trial(found: Progress) -> dict[str, Any]:
+def _trial(found: TrialProgress) -> dict[str, Any]:
     """Return what is shown of a trial; ``share`` is how far the evidence is, between 0 and 1."""
     evidence = found.evidence()
     share = max(0.0, min(1.0, found.log_evidence / found.log_needed))

@@ -20,11 +20,12 @@ from batch_serving.shared.errors import InvalidValueError
 from batch_serving.shared.files import read_with_tag
 from batch_serving.shared.paths import output_path
 from batch_serving.shared.reading import entries, newest_in
-from batch_serving.shared.run_context import parse_time
+from batch_serving.shared.run_context import is_time, parse_time
 from batch_serving.shared.suggestions import did_you_mean
 from batch_serving.weather.csv_files import latest_path
 
 STAMP = "%Y%m%dT%H%M%SZ"  # at the beginning of a version's name
+PRUNED = "pruned"  # an entry of the history that is no verdict
 RECENT_VERDICTS = 50  # lines of the history that are read: the last ones may be corrupt
 
 
@@ -43,7 +44,7 @@ class Newest:
 
 
 def newest_of(output: str) -> Newest:
-    """Return the newest part of an output; InvalidValueError for a name that is none."""
+    """Return the newest part of an output; InvalidValueError if there is no such output."""
     check_output(output)
     kind, _, name = output.partition("/")
     return KINDS[kind](output, name)
@@ -53,7 +54,9 @@ def check_output(output: str) -> None:
     """Raise InvalidValueError unless it is the name of an output."""
     kind, slash, name = output.partition("/")
     if kind not in KINDS:
-        hint = did_you_mean(kind, KINDS) or "use models/<name>, predictions/<name> or weather"
+        hint = (
+            did_you_mean(kind, KINDS) or "use models/<name>, verdicts/<name>, predictions/<name> or weather"
+        )
         raise InvalidValueError(f"output {output!r} is not known", hint)
     if kind == "weather":
         if slash:
@@ -93,10 +96,12 @@ def _made_at(version: str) -> datetime | None:
 def _newest_verdict(output: str, name: str) -> Newest:
     """Return since when a version waits for its verdict; if none does, there is one as of now."""
     store = ModelStore(name)
-    verdicts, versions = store.history(RECENT_VERDICTS), store.versions()
+    versions = store.versions()
     if not versions:
         return Newest(output, f"no version of {name}", None, is_not_due=True)
-    last = parse_time(verdicts[-1]["at"]) if verdicts else None
+    verdicts = [entry for entry in store.history(RECENT_VERDICTS) if entry.get("verdict") != PRUNED]
+    times = (str(entry.get("at")) for entry in reversed(verdicts))
+    last = next((parse_time(text) for text in times if is_time(text)), None)
     # All that wait, and not the newest few: the first one names the message that is sent once.
     waiting = None
     for moment in filter(None, map(_made_at, reversed(versions))):

@@ -132,6 +132,11 @@ class VersionReader:
         return {row[name] for row in rows for name in ("actual", "prediction")}
 
 
+def is_same_class(label: str, prediction: str) -> bool:
+    """Return whether a label is the class that was predicted, however its number is written."""
+    return label == prediction or _key(label) == _key(prediction)
+
+
 def _key(text: str) -> str:
     """Return one text for a class, however its number is written: 3 and 3.0 are the same."""
     number = number_of(text, accepts_flags=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+STALE_CALLBACK = "callables.deadlines.notify_stale"  # as YAML names it
+
 
 @dataclass(frozen=True)
 class RunToLookAt:

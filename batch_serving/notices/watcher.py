@@ -15,7 +15,7 @@ from typing import Protocol
 
 from batch_serving.notices import claims
 from batch_serving.notices.claims import Announced
-from batch_serving.notices.deadlines import Deadline
+from batch_serving.notices.deadlines import STALE_CALLBACK, Deadline
 from batch_serving.notices.import_errors import ImportErrors
 from batch_serving.shared.wording import counted
 
@@ -27,7 +27,6 @@ MOST_REQUESTS = 3  # in three and a half minutes; then no DAG processor answers,
 CONNECTION = "slack_webhook"  # for what no callback can send
 PRUNE_EVERY_S = 3600.0
 DEADLINES_EVERY_S = 60.0
-STALE_CALLBACK = "callables.deadlines.notify_stale"
 
 
 @dataclass(frozen=True)

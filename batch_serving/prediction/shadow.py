@@ -1,43 +1,41 @@
 """The contender's predictions: of the champion's rows, recorded beside them and never delivered.
 
-``output/shadow/<model>/date=<day>.csv`` has those of a day's runs. The contender begins when the champion's
-file is in its place, and stops once it has taken as long as that took: what is left, it does not predict.
+The contender begins when the champion's file is in its place. It may take as long as that took: what is left
+then, it does not predict.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.prediction.predictor import Predictor
 from batch_serving.prediction.row_source import RowSource, Wanted
+from batch_serving.prediction.shadow_files import attempt, is_wanted, write_shadow
 from batch_serving.registry.store import Loaded
-from batch_serving.shared.csv_rows import csv_bytes
-from batch_serving.shared.files import ChangedError, locked, read_with_tag, write_if_unchanged
-from batch_serving.shared.paths import output_path
+from batch_serving.shared.time_limit import TooSlowError, stopped_after
+from batch_serving.shared.unreachable import UnreachableError
+from batch_serving.shared.wording import counted
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    from upath import UPath
 
     from batch_serving.prediction.places import PredictionRun
     from batch_serving.registry.store import ModelStore
 
 log = logging.getLogger(__name__)
 
-SHADOW_COLUMNS = ("run_id", "run_after", "row_id", "model_version", "prediction", "probability")
-ROWS_A_RUN = 10_000  # more of a run, or of a day, say little more of a contender
-ROWS_A_DAY = 50_000
+ROWS_A_RUN = 10_000  # more of a run say little more of a contender
 FIRST_ROWS = 64  # then more and more, as long as there is time
 GROWTH = 4
 LEAST_S = 5.0  # for what takes its time whatever the number of rows: reading the model
-WRITE_TRIES = 20  # on object storage, where another run may have been first
+MOST_KILLED = 2  # attempts that the process did not outlive, before it is taken for the contender's doing
+
+Row = list[Any]  # row_id, version, prediction, probability
 
 
 @dataclass
@@ -51,7 +49,7 @@ class ContenderRows:
     version: str | None = None
     _record: dict[str, Any] = field(default_factory=dict)
     _frames: list[pd.DataFrame] = field(default_factory=list)
-    _rows: int = 0
+    _ranks: list[np.ndarray[Any, Any]] = field(default_factory=list)
 
     def choose(self) -> None:
         """Read which version is the contender; whatever is wrong with it is kept as the problem."""
@@ -63,7 +61,7 @@ class ContenderRows:
 
     def begin(self, wanted: Wanted) -> Wanted:
         """Return the columns for both; the champion's say whether one has numbers or texts."""
-        self._frames, self._rows = [], 0
+        self._frames, self._ranks = [], []
         known = {*wanted.numbers, *wanted.texts}
         more = [one for one in self._record.get("features", ()) if one["name"] not in known]
         numbers = tuple(one["name"] for one in more if one["dtype"] != "object")
@@ -72,44 +70,95 @@ class ContenderRows:
         )
 
     def keep(self, frame: pd.DataFrame) -> None:
-        """Keep the first rows of a run."""
-        missing = ROWS_A_RUN - self._rows
-        if self._record and missing > 0:
-            self._frames.append(frame.head(missing))
-            self._rows += min(missing, len(frame))
+        """Keep rows of a run: of a large one a sample, by the hash of their ids."""
+        if not self._record:
+            return
+        import pandas as pd
+
+        ids = frame[self.source.id_column]
+        self._frames.append(frame)
+        self._ranks.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
+        if sum(map(len, self._ranks)) > 2 * ROWS_A_RUN:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Keep the rows with the smallest hashes."""
+        import numpy as np
+
+        ranks = np.concatenate(self._ranks)
+        if len(ranks) <= ROWS_A_RUN:
+            return
+        largest = np.partition(ranks, ROWS_A_RUN - 1)[ROWS_A_RUN - 1]
+        kept = [part <= largest for part in self._ranks]
+        self._frames = [frame[mask] for frame, mask in zip(self._frames, kept, strict=True)]
+        self._ranks = [part[mask] for part, mask in zip(self._ranks, kept, strict=True)]
 
     def record(self, run: PredictionRun) -> int:
-        """Predict the kept rows, write them, and return their number; nothing is raised.
+        """Predict the kept rows, write them, and return how many were predicted; nothing is raised.
 
-        Of a run that has been recorded before, nothing changes.
+        Of a run that has been recorded before, nothing changes. Rows that the contender cannot predict are
+        recorded without a prediction: it loses them.
         """
         if not self._record or not self._frames:
             return 0
         budget_s = max(LEAST_S, time.monotonic() - self.started)
         try:
-            return _write(run, self.store.name, self._predicted(budget_s))
-        except Exception as error:  # anything that a model, its libraries or a storage raises
-            self.problem = f"the contender {self.version} cannot predict: {type(error).__name__}: {error}"
+            if not is_wanted(run):
+                return 0
+            self._thin_out()
+            rows = attempt(run, lambda killed: self._predicted(budget_s, killed))
+            write_shadow(run, rows)
+        except Exception as error:  # anything that a storage raises
+            self._fails(error)
             return 0
+        return sum(row[2] != "" for row in rows)
 
-    def _predicted(self, budget_s: float) -> Iterator[list[Any]]:
-        """Yield a row for each prediction, as long as the time of the champion is not used up."""
-        began = time.monotonic()
-        loaded = Loaded(str(self.version), self.store.load(str(self.version)))
-        predictor = Predictor(loaded, self._record["features"], self.source)
-        done = 0
-        for part in _growing_parts(self._frames):
-            found = predictor.predict(part)
-            probabilities: Sequence[Any] = found.probabilities or [""] * len(found.values)
-            for row_id, value, probability in zip(found.row_ids, found.values, probabilities, strict=True):
-                yield [row_id, loaded.version, value, probability]
-            done += len(part)
-            if done < self._rows and time.monotonic() - began > budget_s / GROWTH:
-                self.problem = (
-                    f"the contender {loaded.version} has predicted {done} of {self._rows} rows: "
-                    f"it may not take longer than the champion ({budget_s:.1f} s)"
-                )
-                return
+    def _fails(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, TooSlowError):
+            reason = "its time was over"
+        self.problem = f"the contender {self.version} cannot predict: {reason}"
+
+    def _predicted(self, budget_s: float, killed: int) -> list[Row]:
+        """Return a row for each prediction, as long as the time of the champion is not used up."""
+        if killed >= MOST_KILLED:
+            self.problem = f"the contender {self.version} may have ended the process, {killed} times"
+            return self._without_prediction(0, None)
+        rows: list[Row] = []
+        part, began = self._frames[0][:0], time.monotonic()
+        try:
+            with stopped_after(budget_s):
+                loaded = Loaded(str(self.version), self.store.load(str(self.version)))
+                predictor = Predictor(loaded, self._record["features"], self.source)
+                for part in _growing_parts(self._frames):
+                    rows += _rows_of(predictor, part)
+                    if time.monotonic() - began > budget_s / GROWTH:
+                        break
+        except (OSError, UnreachableError):  # of the storage: it says nothing of the contender
+            raise
+        except Exception as error:  # anything that a model or its libraries raise
+            self._fails(error)
+            is_slow = isinstance(error, TooSlowError)
+            return rows + self._without_prediction(len(rows), len(rows) + len(part) if is_slow else None)
+        offered = sum(map(len, self._frames))
+        if len(rows) < offered:
+            self.problem = (
+                f"the contender {loaded.version} has predicted {len(rows)} of {counted(offered, 'row')}: "
+                f"it may not take longer than the champion ({budget_s:.1f} s)"
+            )
+        return rows
+
+    def _without_prediction(self, start: int, end: int | None) -> list[Row]:
+        """Return the rows at these places as rows that cannot be predicted."""
+        ids = [row_id for frame in self._frames for row_id in frame[self.source.id_column]]
+        return [[row_id, self.version, "", ""] for row_id in ids[start:end]]
+
+
+def _rows_of(predictor: Predictor, part: pd.DataFrame) -> list[Row]:
+    found = predictor.predict(part)
+    probabilities: Sequence[Any] = found.probabilities or [""] * len(found.values)
+    together = zip(found.row_ids, found.values, probabilities, strict=True)
+    return [[row_id, predictor.version, value, probability] for row_id, value, probability in together]
 
 
 def _growing_parts(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -120,45 +169,3 @@ def _growing_parts(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         while start < len(frame):
             yield frame.iloc[start : start + size]
             start, size = start + size, size * GROWTH
-
-
-def _write(run: PredictionRun, model: str, predicted: Iterator[list[Any]]) -> int:
-    path = shadow_path(model, run.day)
-    before, _ = _rows_in(path)
-    if len(before) >= ROWS_A_DAY or any(row[0] == run.run_id for row in before):
-        return 0
-    head = [run.run_id, run.run_after.isoformat()]
-    new = [[*head, *map(str, row)] for row in predicted]
-    for _ in range(WRITE_TRIES):
-        with locked(path.parent):
-            rows, tag = _rows_in(path)
-            others = [row for row in rows if row[0] != run.run_id]
-            together = sorted([*others, *new], key=lambda row: (row[1], row[0]))
-            try:
-                write_if_unchanged(path, csv_bytes(SHADOW_COLUMNS, together), tag)
-            except ChangedError:
-                continue
-            return len(new)
-    raise ChangedError(str(path))
-
-
-def shadow_path(model: str, day: date) -> UPath:
-    """Return the file of a day's predictions by contenders."""
-    return output_path("shadow", model, f"date={day.isoformat()}.csv")
-
-
-def shadow_rows(model: str, day: date) -> list[dict[str, str]]:
-    """Return what contenders predicted on a day; nothing of a file that is not there, or corrupt."""
-    return [dict(zip(SHADOW_COLUMNS, row, strict=True)) for row in _rows_in(shadow_path(model, day))[0]]
-
-
-def _rows_in(path: UPath) -> tuple[list[list[str]], str]:
-    """Return the rows of a file, and its tag; no rows of a file that is corrupt, which is written again."""
-    data, tag = read_with_tag(path)
-    if data is None:
-        return [], tag
-    lines = list(csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="")))
-    if lines[:1] != [list(SHADOW_COLUMNS)] or any(len(row) != len(SHADOW_COLUMNS) for row in lines):
-        log.warning("%s is corrupt; it is written again", path)
-        return [], tag
-    return lines[1:], tag

@@ -1,15 +1,15 @@
 """The budget of false promotions: saved with time, and spent when a trial begins.
 
 A trial with the allowance α ends with a wrong promotion with a probability of α at most. So over any year the
-expected number of false promotions is at most what was spent in it. A month's share of a year, of which there
-are 13 here, is what is saved at most, and is there at the beginning; so a year can spend that and 12 more.
+expected number of false promotions is at most what was spent in it. A year's budget has 13 shares: one is
+there at the beginning, and each month adds one, up to one. So any year spends 12, and one that was saved.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-MONTHS = 13
+SHARES = 13  # of a year's budget
 MONTH = timedelta(days=365) / 12
 PART = 0.5  # of what is saved, for the next trial: there is always something left for the one after it
 LARGEST = 0.05  # for one trial
@@ -20,7 +20,7 @@ def saved_by(now: datetime, saved: float, saved_at: datetime | None, a_year: flo
 
     Without ``saved_at`` nothing has been saved or spent yet.
     """
-    most = a_year / MONTHS
+    most = a_year / SHARES
     if saved_at is None:
         return most
     months = max(timedelta(0), now - saved_at) / MONTH

@@ -11,6 +11,7 @@ from batch_serving.promotion.gate import Verdict, judge
 from batch_serving.promotion.pair import ModelPair
 from batch_serving.promotion.policy import Policy, Scores
 from batch_serving.promotion.trials import Trials
+from batch_serving.registry.contender import Trial
 from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
@@ -99,34 +100,44 @@ class Comparer:
     def newest(self, *, dry_run: bool = False) -> Comparison:
         """Compare the newest version with the champion, or the one whose trial goes on (``sequential``).
 
-        Only a trial changes something, and not with ``dry_run``: its evidence is kept.
+        The evidence of a trial is kept, and so are scores that took long; not with ``dry_run``.
         """
         versions = self._store.versions()
         if not versions:
             raise ModelStoreError(f"model {self._store.name!r} has no version yet; run train_model first")
         if self._policy.test == "sequential" and self._pointer is not None:
             return self._on_trial(self._pointer, versions, keep=not dry_run)
-        pair = ModelPair(self._store, self._policy, versions[-1], self._champion)
+        pair = ModelPair(self._store, self._policy, versions[-1], self._champion, keep=not dry_run)
         scores = pair.scores
         verdict = judge(self._policy, scores["challenger"], scores["champion"], pair.run_test)
         return self._result(versions[-1], scores, verdict, pair.holdout_summary)
 
     def _on_trial(self, pointer: Pointer, versions: list[str], *, keep: bool) -> Comparison:
-        trials = Trials(self._store, self._policy, pointer, keep=keep)
-        contender = trials.contender(versions)
-        if contender is None:
+        trials = Trials(self._store, self._policy, pointer, versions, keep=keep)
+        if trials.trial is not None:
+            result = self._goes_on(trials, trials.trial)
+        elif trials.next is not None:
+            pair = ModelPair(self._store, self._policy, trials.next, pointer.version)
+            begin = partial(trials.begin, pair, trials.next)
+            verdict = judge(self._policy, pair.scores["challenger"], pair.scores["champion"], begin)
+            result = self._result(trials.next, pair.scores, verdict, pair.holdout_summary)
+        else:
             record = self._store.metadata(versions[-1])
             scores = {"challenger": record["metrics"], "champion": self._champion_metrics()}
             result = self._result(versions[-1], scores, Verdict(False, trials.waiting), None)
-        else:
-            pair = ModelPair(self._store, self._policy, contender, pointer.version)
-            run_test = partial(trials.evidence, pair, contender)
-            verdict = judge(self._policy, pair.scores["challenger"], pair.scores["champion"], run_test)
-            if verdict.evidence is None:
-                trials.stop()
-            result = self._result(contender, pair.scores, verdict, pair.holdout_summary)
         trials.write()
         return result
+
+    def _goes_on(self, trials: Trials, trial: Trial) -> Comparison:
+        """Judge a contender by its trial, which ends if it does not keep a floor or a guardrail."""
+        scores = trials.scores_of(trial) if self._champion_metrics() else None
+        if scores is None:  # the champion's record is gone, or the policy has a metric more
+            scores = ModelPair(self._store, self._policy, trial.version, trial.champion).scores
+        run_test = partial(trials.evidence, trial)
+        verdict = judge(self._policy, scores["challenger"], scores["champion"], run_test)
+        if verdict.evidence is None:
+            trials.end()
+        return self._result(trial.version, scores, verdict, trial.holdout or None)
 
     def requested(self, version: str, roll_back: bool) -> Comparison:
         """Promote the version that an operator asks for, or the one before the champion.

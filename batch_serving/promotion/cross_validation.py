@@ -35,16 +35,22 @@ Record = dict[str, Any]
 
 
 def compare_settings(
-    store: ModelStore, policy: Policy, records: dict[str, Record], data: Dataset, rows: pd.DataFrame
+    store: ModelStore,
+    policy: Policy,
+    records: dict[str, Record],
+    data: Dataset,
+    rows: pd.DataFrame,
+    *,
+    keep: bool,
 ) -> Evidence:
     """Return whether the challenger's settings are better than the champion's on folds of these rows.
 
-    Each version's scores are kept beside it, so that a champion's settings are not trained again each time.
-    Raises ValueError for settings that cannot be trained on the rows.
+    With ``keep``, each version's scores are kept beside it, so that a champion's settings are not trained
+    again each time. Raises ValueError for settings that cannot be trained on the rows.
     """
-    new = _fold_scores(store, policy, records["challenger"], data, rows)
+    new = _fold_scores(store, policy, records["challenger"], data, rows, keep=keep)
     same = _settings(records["challenger"]) == _settings(records["champion"])
-    old = new if same else _fold_scores(store, policy, records["champion"], data, rows)
+    old = new if same else _fold_scores(store, policy, records["champion"], data, rows, keep=keep)
     return judge_folds(policy, new, old, len(rows))
 
 
@@ -101,7 +107,7 @@ def corrected_test(differences: Any, folds: int) -> tuple[float, float]:
 
 
 def _fold_scores(
-    store: ModelStore, policy: Policy, record: Record, data: Dataset, rows: pd.DataFrame
+    store: ModelStore, policy: Policy, record: Record, data: Dataset, rows: pd.DataFrame, *, keep: bool
 ) -> list[float]:
     """Return the score of each fold, greater being better: those that are kept, or measured now."""
     ids = sha256("\n".join(map(str, rows[data.row_id])).encode())
@@ -117,7 +123,8 @@ def _fold_scores(
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s is corrupt (%s); it is measured again", path, error)
     scores = measure_folds(record, policy, rows[data.features], rows[data.target])
-    write_atomic(path, seal({"key": key, "scores": scores}))
+    if keep and record["version"] in store.versions():  # it may have been removed while they were measured
+        write_atomic(path, seal({"key": key, "scores": scores}))
     return scores
 
 

@@ -1,7 +1,9 @@
 """What counts for and against a contender: the labelled rows that both have predicted, each counted once.
 
 ``output/models/<name>/evidence/<contender>.csv`` has the gain of each row, by the label that was the first to
-be known. A label that is corrected later changes nothing here: the bets were settled with the first one.
+be known. A label that is corrected later changes nothing here: the bets were settled with the first one. A
+row that is predicted in many runs counts in the first of them: it would say the same again and again, and the
+guarantee is for rows that each say something new.
 """
 
 from __future__ import annotations
@@ -10,19 +12,24 @@ import csv
 import io
 import logging
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.ml.datasets import read_dataset
 from batch_serving.ml.holdout import split_as
+from batch_serving.ml.values import number_of
 from batch_serving.monitoring.joining import labelled_rows
-from batch_serving.monitoring.outcomes import VersionReader
-from batch_serving.prediction.shadow import shadow_rows
+from batch_serving.monitoring.outcomes import is_same_class
+from batch_serving.prediction.shadow_files import shadow_rows
+from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.csv_rows import csv_bytes
 from batch_serving.shared.files import locked, read_with_tag, write_if_unchanged
-from batch_serving.shared.run_context import parse_time
+from batch_serving.shared.run_context import is_time, parse_time
+from batch_serving.shared.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +44,6 @@ log = logging.getLogger(__name__)
 EVIDENCE_COLUMNS = ("run_after", "run_id", "row_id", "champion", "since", "gain")
 LOCK_TIMEOUT_S = 60
 
-Key = tuple[str, str]  # run_id, row_id
 Row = dict[str, str]
 
 
@@ -76,7 +82,7 @@ class Gains:
 
 def gains_of(
     store: ModelStore, trial: Trial, metric: str, last_day: date, *, keep: bool
-) -> tuple[Gains, list[str]]:
+) -> tuple[Gains, str]:
     """Return the gains of all rows that count by now, and what is missing if there are none.
 
     Rows that a model was trained on do not count. With ``keep`` the new ones are added to the file, and
@@ -84,15 +90,16 @@ def gains_of(
     """
     path = evidence_path(store, trial.version)
     known, tag = _evidence(path, trial)
-    counted = {(row["run_id"], row["row_id"]) for row in known}
-    new, missing = _new_rows(store, trial, metric, last_day, counted)
-    if keep and new:
-        rows = sorted([*known, *new], key=lambda row: (row["run_after"], row["run_id"]))
+    fresh = _Fresh(store, trial, metric, {row["row_id"] for row in known})
+    for day in _days(trial, last_day):
+        fresh.add(day)
+    if keep and fresh.rows:
+        rows = sorted([*known, *fresh.rows], key=itemgetter("run_after", "run_id", "row_id"))
         with locked(store.root, LOCK_TIMEOUT_S):
             data = csv_bytes(EVIDENCE_COLUMNS, [[row[name] for name in EVIDENCE_COLUMNS] for row in rows])
             write_if_unchanged(path, data, tag)
-    found = _gains([*known, *new])
-    return found, [] if found.rows else missing
+    found = _gains([*known, *fresh.rows])
+    return found, "" if found.rows else fresh.missing
 
 
 def kept_gains(store: ModelStore, trial: Trial) -> Gains:
@@ -114,102 +121,144 @@ def evidence_path(store: ModelStore, version: str) -> UPath:
 
 
 def _evidence(path: UPath, trial: Trial) -> tuple[list[Row], str]:
-    """Return the rows that have been counted in this trial, and the file's tag."""
+    """Return the rows that have been counted in this trial, and the file's tag.
+
+    What is corrupt is counted again, with the label that is known by then.
+    """
     data, tag = read_with_tag(path)
     if data is None:
         return [], tag
     reader = csv.DictReader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
     rows = list(reader)
-    if tuple(reader.fieldnames or ()) != EVIDENCE_COLUMNS:
-        log.error("%s is corrupt; the evidence begins again", path)
-        return [], tag
+    sound = [row for row in rows if _is_sound(row)] if reader.fieldnames == list(EVIDENCE_COLUMNS) else []
+    if len(sound) < len(rows) or reader.fieldnames != list(EVIDENCE_COLUMNS):
+        log.error("%s is corrupt; %s of it can be read", path, counted(len(sound), "row"))
     since = trial.since.isoformat()
-    return [row for row in rows if (row["champion"], row["since"]) == (trial.champion, since)], tag
+    return [row for row in sound if (row["champion"], row["since"]) == (trial.champion, since)], tag
 
 
-def _new_rows(
-    store: ModelStore, trial: Trial, metric: str, last_day: date, counted: Container[Key]
-) -> tuple[list[Row], list[str]]:
-    reader, found = VersionReader(store), []
-    seen_rows, is_trained = _TrainedRows(store, trial), 0
-    predicted = labelled = 0
-    day = trial.since.date() - timedelta(days=1)  # a day of the pipeline's zone may begin before
+def _is_sound(row: Row) -> bool:
+    """Return whether a row of the file has all that is counted."""
+    gain = number_of(row["gain"] or "", accepts_flags=False)
+    return None not in row.values() and is_time(row["run_after"]) and gain is not None and abs(gain) <= 1
+
+
+def _days(trial: Trial, last_day: date) -> Iterator[date]:
+    """Yield the days of a trial; one of the pipeline's zone may begin before that of UTC."""
+    day = trial.since.date() - timedelta(days=1)
     while day <= last_day:
-        shadows = {
-            (row["run_id"], row["row_id"]): row
-            for row in shadow_rows(store.name, day)
-            if row["model_version"] == trial.version and parse_time(row["run_after"]) >= trial.since
-        }
-        predicted += len(shadows)
-        for row in labelled_rows(store.name, day) if shadows else []:
-            key = row["run_id"], row["row_id"]
-            if key not in shadows or row["model_version"] != trial.champion or not row["label"]:
-                continue
-            labelled += 1
-            if key in counted:
-                continue
-            if row["row_id"] in seen_rows:
-                is_trained += 1
-                continue
-            gain = _gain(reader, row, shadows[key], metric, trial.largest)
-            if gain is not None:
-                common = {name: row[name] for name in ("run_after", "run_id", "row_id")}
-                trial_of = {"champion": trial.champion, "since": trial.since.isoformat()}
-                found.append({**common, **trial_of, "gain": f"{gain:.6g}"})
+        yield day
         day += timedelta(days=1)
-    return found, list(_missing(trial.version, predicted, labelled, is_trained))
 
 
-def _missing(version: str, predicted: int, labelled: int, trained: int) -> Iterator[str]:
-    if not predicted:
-        yield f"{version} has predicted no row: set `shadow: true` in predict_rows"
-    elif not labelled:
-        yield f"none of the {predicted} rows that {version} has predicted has a label: see join_labels"
-    elif trained == labelled:
-        yield f"the {trained} labelled rows are among those that the models were trained on"
+class _Fresh:
+    """The rows that are counted for the first time, and how many there were before each condition."""
+
+    def __init__(self, store: ModelStore, trial: Trial, metric: str, counted: set[str]) -> None:
+        """Begin with the ids of the rows that have been counted before."""
+        self.rows: list[Row] = []
+        self._store, self._trial, self._metric, self._counted = store, trial, metric, counted
+        self._trained = _TrainedRows(store, trial)
+        self._predicted, self._labelled, self._left_out = set[str](), set[str](), set[str]()
+
+    def add(self, day: date) -> None:
+        """Add the rows of a day that count, in the order of their runs."""
+        shadows = {
+            (row["run_id"], row["row_id"]): row["prediction"]
+            for row in shadow_rows(self._store.name, day)
+            if row["model_version"] == self._trial.version
+            and parse_time(row["run_after"]) >= self._trial.since
+        }
+        self._predicted |= {row_id for _, row_id in shadows}
+        both = [
+            row
+            for row in (labelled_rows(self._store.name, day) if shadows else ())
+            if (row["run_id"], row["row_id"]) in shadows
+            and row["model_version"] == self._trial.champion
+            and row["label"]
+        ]
+        for row in sorted(both, key=lambda row: (parse_time(row["run_after"]), row["run_id"])):
+            self._count(row, shadows[row["run_id"], row["row_id"]])
+
+    def _count(self, row: Row, predicted: str) -> None:
+        row_id = row["row_id"]
+        self._labelled.add(row_id)
+        if row_id in self._counted:
+            return
+        if row_id in self._trained:
+            self._left_out.add(row_id)
+            return
+        gain = _gain(row["label"], row["prediction"], predicted, self._metric, self._trial.largest)
+        if gain is not None:
+            self._counted.add(row_id)
+            common = {name: row[name] for name in ("run_after", "run_id", "row_id")}
+            trial_of = {"champion": self._trial.champion, "since": self._trial.since.isoformat()}
+            self.rows.append({**common, **trial_of, "gain": f"{gain:.6g}"})
+
+    @property
+    def missing(self) -> str:
+        """Why no row counts."""
+        version, predicted, labelled = self._trial.version, len(self._predicted), len(self._labelled)
+        if not predicted:
+            return f"{version} has predicted no row: set `shadow: true` in predict_rows"
+        if not labelled:
+            return f"none of the {predicted} rows that {version} has predicted has a label: see join_labels"
+        if self._trained.problem:
+            return self._trained.problem
+        if len(self._left_out) == labelled:
+            return f"the {labelled} labelled rows are among those that the models were trained on"
+        return f"none of the {labelled} labels is a number"
 
 
-def _gain(reader: VersionReader, row: Row, shadow: Row, metric: str, largest: float) -> float | None:
+def _gain(label: str, old: str, new: str, metric: str, largest: float) -> float | None:
     """Return by how much the contender is better in a row; None for a label that is not a number.
 
-    A class that one of both does not know is one that it predicts wrongly.
+    A contender that could not predict the row is wrong, or loses as much as it can.
     """
-    old = reader.pair(row)
-    new = reader.pair({**shadow, "label": row["label"]})
     if metric == "accuracy":
-        new_right, old_right = (pair is not None and pair[0] == pair[1] for pair in (new, old))
-        return float(new_right) - float(old_right)
-    if old is None or new is None:
+        return float(is_same_class(label, new)) - float(is_same_class(label, old))
+    actual, before, after = (_number(text) for text in (label, old, new))
+    if actual is None or before is None:
         return None
-    errors = [abs(float(actual) - float(predicted)) for actual, predicted in (old, new)]
-    if not math.isfinite(errors[1]):
+    if after is None:
         return -1.0
-    return max(-1.0, min(1.0, (errors[0] - errors[1]) / largest))
+    return max(-1.0, min(1.0, (abs(actual - before) - abs(actual - after)) / largest))
+
+
+def _number(text: str) -> float | None:
+    number = number_of(text, accepts_flags=False)
+    return number if number is not None and math.isfinite(number) else None
 
 
 class _TrainedRows:
-    """The ids of the rows that one of both models was trained on; a model is good at these anyway."""
+    """The ids of the rows that one of both models was trained on; a model is good at these anyway.
+
+    They are found in the dataset as it is now: a row that was added since counts as trained on if it would
+    have been. If the dataset cannot be read, each row counts as one, and ``problem`` says so.
+    """
 
     def __init__(self, store: ModelStore, trial: Trial) -> None:
         """Read nothing yet."""
+        self.problem = ""
         self._store, self._versions = store, (trial.champion, trial.version)
-        self._ids: set[str] | None = None
 
     def __contains__(self, row_id: str) -> bool:
         """Return whether a row with this id was trained on."""
-        if self._ids is None:
-            self._ids = set().union(*self._read())
-        return row_id in self._ids
+        return row_id in self._ids or bool(self.problem)
 
-    def _read(self) -> Iterator[set[str]]:
+    @cached_property
+    def _ids(self) -> set[str]:
         data: dict[tuple[str, str, str | None], Dataset] = {}
+        found: set[str] = set()
         for version in self._versions:
-            record = self._store.metadata(version)
-            source = record["dataset"]["location"], record["target"], record["row_id"]
             try:
+                record = self._store.metadata(version)
+                source = record["dataset"]["location"], record["target"], record["row_id"]
                 data[source] = data.get(source) or read_dataset(*source)
-            except (FileNotFoundError, ValueError) as error:
-                log.warning("it is not known which rows %s was trained on: %s", version, error)
-                continue
+            except (OSError, ValueError, ModelStoreError) as error:
+                self.problem = f"it is not known which rows {version} was trained on: {error}"
+                log.warning("%s", self.problem)
+                return set()
             training, _ = split_as(record["holdout"], data[source])
-            yield {str(row) for row in training[data[source].row_id]}
+            found |= {str(row) for row in training[data[source].row_id]}
+        return found

@@ -30,9 +30,17 @@ class ModelPair:
     no scores, and the challenger is judged as a first model.
     """
 
-    def __init__(self, store: ModelStore, policy: Policy, challenger: str, champion: str | None) -> None:
-        """Read the records of both, and score them on the same rows."""
-        self._store, self._policy = store, policy
+    def __init__(
+        self,
+        store: ModelStore,
+        policy: Policy,
+        challenger: str,
+        champion: str | None,
+        *,
+        keep: bool = True,
+    ) -> None:
+        """Score both on the same rows; with ``keep``, results that take long are kept."""
+        self._store, self._policy, self._keep = store, policy, keep
         self._records = {"challenger": store.metadata(challenger)}
         try:
             if champion and champion != challenger:
@@ -134,21 +142,29 @@ class ModelPair:
             return
         try:
             models = {role: self._model(role) for role in self._records}
-        except ModelStoreError as error:
-            log.error("the time to predict is not compared: %s", error)
+            data, rows = self._rows()
+        except (
+            ModelStoreError,
+            OSError,
+            ValueError,
+        ) as error:  # the other scores are good without these rows
+            log.warning("the time to predict is not compared: %s", error)
             return
-        data, rows = self._rows()
         times = predict_ms(list(models.values()), rows[data.features])
         for role, milliseconds in zip(models, times, strict=True):
             self.scores[role]["predict_ms"] = milliseconds
 
     def largest_difference(self) -> float:
-        """Return by how much the predictions of both differ at most, on the holdout; 1 if they do not."""
+        """Return by how much the predictions of both differ at most, on the holdout; 1 if they do not.
+
+        Predictions that are not numbers are left out.
+        """
         import numpy as np
 
         data, rows = self._rows()
         new, old = (self._model(role).predict(rows[data.features]) for role in ("challenger", "champion"))
-        return float(np.abs(np.subtract(new, old)).max()) or 1.0
+        differences = np.abs(np.subtract(new, old, dtype=float))
+        return float(differences[np.isfinite(differences)].max(initial=0.0)) or 1.0
 
     def compare_settings(self) -> Evidence:
         """Compare the settings of both by cross-validation on all rows outside the challenger's holdout."""
@@ -159,7 +175,7 @@ class ModelPair:
         data, _ = read_holdout(self._records["challenger"])
         training, _ = split_as(self._records["challenger"]["holdout"], data)
         return compare_settings(
-            self._store, self._policy, self._records, data, training.sort_values(data.row_id)
+            self._store, self._policy, self._records, data, training.sort_values(data.row_id), keep=self._keep
         )
 
     def run_test(self) -> Evidence:

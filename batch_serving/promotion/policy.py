@@ -23,7 +23,8 @@ OWN_GAIN = ("cross_validated", "sequential")
 LIMITS = ("floors", "guardrails")
 COSTS = ("predict_ms", "size_mb")  # guardrails in percent of what the champion costs
 PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
-LEAST = {"folds": 2, "repeats": 1}
+LEAST = {"folds": 2, "repeats": 1}  # whole numbers
+SMALLEST = {"false_promotions_per_year": 0.01, "contender_days": 0.01}  # with less, no trial could end
 
 Scores = dict[str, float]  # by metric
 
@@ -89,12 +90,12 @@ def _test_problems(fields: Mapping[str, Any]) -> Iterator[BadValue]:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             hint = f"it must be a whole number, {least} or more"
             yield BadValue((name,), f"{name} is {value!r}", hint)
-    for name in ("false_promotions_per_year", "contender_days"):
+    for name, smallest in SMALLEST.items():
         if name in fields:
             wrong = list(_number_problems((name,), fields[name]))
             yield from wrong
-            if not wrong and fields[name] <= 0:
-                yield BadValue((name,), f"{name} is {fields[name]}", "it must be above 0")
+            if not wrong and fields[name] < smallest:
+                yield BadValue((name,), f"{name} is {fields[name]}", f"it must be {smallest} or more")
     if fields.get("test") == "sequential" and "metric" in fields and accepts(find_scorer, fields["metric"]):
         yield from bad_values(("metric",), check_alarm_metric, fields["metric"], "sequential")
 

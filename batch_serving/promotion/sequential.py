@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -20,16 +21,18 @@ from batch_serving.shared.wording import counted, shown
 
 FEWEST_ROWS = 200  # before a contender is given up
 PATIENCE = 3  # rows that are needed at most, as a multiple of those that the trial will still have
+NOT_YET = "not certainly better yet"
+GIVEN_UP = "given up, the next version gets a trial"
+LATE = 3  # a trial lasts this many times ``most_days`` by the clock at most: labels come late, or never
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrialProgress:
     """The evidence for a contender, and what follows from it."""
 
     trial: Trial
     gains: Gains
-    min_delta: float
-    most_days: float
+    now: datetime
 
     @cached_property
     def log_evidence(self) -> float:
@@ -47,9 +50,14 @@ class Progress:
         return self.trial.largest * self.gains.mean
 
     @property
+    def is_proven(self) -> bool:
+        """Whether the evidence suffices: the contender is better, by however little."""
+        return self.log_evidence >= self.log_needed
+
+    @property
     def is_better(self) -> bool:
         """Whether the evidence suffices, and the gain is large enough."""
-        return self.log_evidence >= self.log_needed and self.mean >= self.min_delta
+        return self.is_proven and self.mean >= self.trial.min_delta
 
     @property
     def rows_needed(self) -> float:
@@ -63,13 +71,13 @@ class Progress:
     @property
     def is_given_up(self) -> bool:
         """Whether the trial has lasted as long as it may, or is not expected to end with a promotion."""
-        rows, days = self.gains.rows, self.gains.days
-        if days >= self.most_days:
+        rows, days, most_days = self.gains.rows, self.gains.days, self.trial.most_days
+        if days >= most_days or self.now - self.trial.since >= timedelta(days=LATE * most_days):
             return True
         if rows < FEWEST_ROWS:
             return False
         # A trial of one run so far says nothing of how many rows there will be.
-        to_come = rows * (self.most_days - days) / days if days else math.inf
+        to_come = rows * (most_days - days) / days if days else math.inf
         return math.isinf(self.rows_needed) or self.rows_needed > PATIENCE * to_come
 
     def evidence(self) -> Evidence:
@@ -89,18 +97,20 @@ class Progress:
         return Evidence(self.is_better, self._sentence(numbers), numbers)
 
     def _sentence(self, numbers: dict[str, Any]) -> str:
-        state = "not certainly better yet"
+        state = NOT_YET
         if self.is_better:
             state = "better"
         elif self.is_given_up:
-            state = "given up, the next version gets a trial"
+            state = GIVEN_UP
+        elif self.is_proven:
+            state = f"better by less than min_delta {shown(self.trial.min_delta)} so far"
         rows = counted(numbers["rows"], "labelled row")
         text = (
             f"{state}: of {rows} the contender {self.trial.version} is better in {numbers['won']}, the "
             f"champion in {numbers['lost']}, a mean gain of {shown(self.mean)}; evidence "
             f"{numbers['evidence']:.3g}, and {numbers['needed']:.3g} are needed"
         )
-        if state != "not certainly better yet":
+        if self.is_proven or self.is_given_up:
             return text
         more = numbers["rows_needed"]
         return f"{text}: {'about ' + counted(more, 'more row') if more else 'not in sight yet'}"

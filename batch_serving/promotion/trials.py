@@ -7,7 +7,6 @@ evidence. When it ends, the newest version gets the next one.
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING
 from batch_serving.promotion.budget import allowance_of, saved_by
 from batch_serving.promotion.evidence import gains_of, kept_gains
 from batch_serving.promotion.gate import Evidence
-from batch_serving.promotion.sequential import Progress
-from batch_serving.registry.contender import Trial, read_trial, write_trial
+from batch_serving.promotion.sequential import GIVEN_UP, NOT_YET, TrialProgress
+from batch_serving.registry.contender import Trial, is_open, next_contender, read_trial, write_trial
 
 if TYPE_CHECKING:
     from batch_serving.promotion.pair import ModelPair
-    from batch_serving.promotion.policy import Policy
+    from batch_serving.promotion.policy import Policy, Scores
     from batch_serving.registry.pointer import Pointer
     from batch_serving.registry.store import ModelStore
 
@@ -29,86 +28,105 @@ log = logging.getLogger(__name__)
 SMALLEST_ALLOWANCE = 1e-4  # with less, a trial could not end
 
 
-def trial_of(store: ModelStore) -> Progress | None:
+def trial_of(store: ModelStore) -> TrialProgress | None:
     """Return how far the trial is that goes on, by what has been counted so far; None without one."""
-    state, _ = read_trial(store.root, datetime.now(UTC))
+    now = datetime.now(UTC)
+    state, _ = read_trial(store.root, now)
     pointer = store.usable_pointer()
-    if state.trial is None or pointer is None or state.trial.champion != pointer.version:
+    if state.trial is None or pointer is None or not is_open(state.trial, pointer):
         return None
-    return Progress(state.trial, kept_gains(store, state.trial), min_delta=0.0, most_days=math.inf)
+    return TrialProgress(state.trial, kept_gains(store, state.trial), now)
 
 
 class Trials:
     """The trial that goes on, if there is one, and the one that may begin."""
 
-    def __init__(self, store: ModelStore, policy: Policy, pointer: Pointer, *, keep: bool) -> None:
-        """Read the state; with ``keep``, changes of it are written."""
-        self._store, self._policy, self._keep = store, policy, keep
-        self._champion, self._champions = pointer.version, pointer.versions
-        self._now = datetime.now(UTC)
+    def __init__(
+        self, store: ModelStore, policy: Policy, pointer: Pointer, versions: list[str], *, keep: bool
+    ) -> None:
+        """Read the state; with ``keep``, changes of it are written.
+
+        A trial against an earlier champion, or of a version that was removed, is over.
+        """
+        self._store, self._policy, self._pointer, self._keep = store, policy, pointer, keep
+        self._versions, self._now = versions, datetime.now(UTC)
         self._state, self._tag = read_trial(store.root, self._now)
         saved = saved_by(self._now, self._state.saved, self._state.saved_at, policy.false_promotions_per_year)
-        self._state = replace(self._state, saved=saved, saved_at=self._now)
-
-    def contender(self, versions: list[str]) -> str | None:
-        """Return the version on trial, or the newest one that has had none; None if there is none.
-
-        A trial against an earlier champion, or of a version that was removed, is over. One that was the
-        champion before, and was rolled back, gets none.
-        """
         trial = self._state.trial
-        if trial is not None:
-            is_open = trial.champion == self._champion and trial.version not in self._champions
-            if is_open and trial.version in versions:
-                return trial.version
-            self._end()
-        newest = versions[-1]
-        return newest if newest > self._state.ended and newest not in self._champions else None
+        is_over = trial is not None and not (is_open(trial, pointer) and trial.version in versions)
+        self._state = replace(self._state, saved=saved, saved_at=self._now, trial=None if is_over else trial)
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial that goes on."""
+        return self._state.trial
+
+    @property
+    def next(self) -> str | None:
+        """The version that gets the next trial; None if there is none."""
+        return next_contender(self._state, self._pointer, self._versions)
 
     @property
     def waiting(self) -> str:
-        """Why there is no contender."""
-        newest = max(self._state.ended, *self._champions)
-        return f"no version is newer than {newest}, which has had its trial"
+        """Why no version gets a trial."""
+        newest = max(self._state.ended, *self._pointer.versions)
+        state = "has had its trial"
+        if newest == self._pointer.version:
+            state = "is the champion"
+        elif newest == self._pointer.previous:
+            state = "was the champion before"
+        return f"no version is newer than {newest}, which {state}"
 
-    def evidence(self, pair: ModelPair, contender: str) -> Evidence:
-        """Return how far the contender's trial is; it begins if there is none, and ends if it is given up."""
-        trial = self._state.trial
-        if trial is None:
-            return self._begin(pair, contender)
-        last_day = (self._now + timedelta(days=1)).date()  # it may be tomorrow in the pipeline's zone
-        gains, missing = gains_of(self._store, trial, self._policy.metric, last_day, keep=self._keep)
-        if missing:
-            return Evidence(
-                False, f"not certainly better yet: {missing[0]}", {"name": "sequential", "rows": 0}
-            )
-        progress = Progress(trial, gains, self._policy.min_delta, self._policy.contender_days)
-        found = progress.evidence()
-        if not found.sure and progress.is_given_up:
-            self._end()
-        return found
-
-    def _begin(self, pair: ModelPair, contender: str) -> Evidence:
+    def begin(self, pair: ModelPair, contender: str) -> Evidence:
+        """Begin a trial, if the budget allows one."""
         allowance = allowance_of(self._state.saved)
         numbers = {"name": "sequential", "rows": 0}
         if allowance < SMALLEST_ALLOWANCE:
-            sentence = "not certainly better yet: its trial begins once more of the budget is saved"
-            return Evidence(False, sentence, numbers)
-        largest = 1.0 if self._policy.metric == "accuracy" else 2 * pair.largest_difference()
-        trial = Trial(contender, self._champion, self._now, allowance, largest)
+            return Evidence(False, f"{NOT_YET}: its trial begins once more of the budget is saved", numbers)
+        trial = Trial(
+            contender,
+            self._pointer.version,
+            self._now,
+            allowance,
+            1.0 if self._policy.metric == "accuracy" else 2 * pair.largest_difference(),
+            self._policy.min_delta,
+            self._policy.contender_days,
+            pair.scores,
+            pair.holdout_summary,
+        )
         self._state = replace(self._state, trial=trial, saved=self._state.saved - allowance)
-        sentence = f"not certainly better yet: the trial of the contender {contender} begins"
+        sentence = f"{NOT_YET}: the trial of the contender {contender} begins"
         return Evidence(False, sentence, {**numbers, "needed": round(1 / allowance, 1)})
 
-    def stop(self) -> None:
-        """End the trial of a contender that does not keep a floor or a guardrail."""
-        if self._state.trial is not None:
-            self._end()
+    def scores_of(self, trial: Trial) -> dict[str, Scores] | None:
+        """Return the scores when the trial began; None if the policy asks for others by now."""
+        both = [trial.scores.get(role, {}) for role in ("challenger", "champion")]
+        known = all(name in scores for name in self._policy.metrics for scores in both)
+        return dict(trial.scores) if known else None
 
-    def _end(self) -> None:
-        if self._state.trial is not None:
-            log.info("the trial of %s is over", self._state.trial.version)
-            self._state = replace(self._state, trial=None, ended=self._state.trial.version)
+    def evidence(self, trial: Trial) -> Evidence:
+        """Return how far the trial is that goes on; it ends if the contender is given up."""
+        last_day = (self._now + timedelta(days=1)).date()  # it may be tomorrow in the pipeline's zone
+        gains, missing = gains_of(self._store, trial, self._policy.metric, last_day, keep=self._keep)
+        progress = TrialProgress(trial, gains, self._now)
+        found = progress.evidence()
+        if missing:
+            state = GIVEN_UP if progress.is_given_up else NOT_YET
+            found = Evidence(False, f"{state}: {missing}", {"name": "sequential", "rows": 0})
+        if not found.sure and progress.is_given_up:
+            self.end(refund=not gains.rows)
+        return found
+
+    def end(self, *, refund: bool = False) -> None:
+        """End the trial, if there is one; the next version gets one.
+
+        ``refund``: it has had no evidence, and so no chance of a wrong promotion.
+        """
+        trial = self._state.trial
+        if trial is not None:
+            log.info("the trial of %s is over", trial.version)
+            saved = self._state.saved + (trial.allowance if refund else 0)
+            self._state = replace(self._state, trial=None, ended=trial.version, saved=saved)
 
     def write(self) -> None:
         """Keep the state; ChangedError if another comparison has changed it meanwhile."""

@@ -1,14 +1,15 @@
 """The contender: the version that predicts the same rows as the champion, recorded and never delivered.
 
 ``contender.json`` has what the policy ``test: sequential`` keeps: the trial of a contender, and how much of
-the budget of false promotions is saved. Without a trial, the newest version that came after the champion is
-the contender.
+the budget of false promotions is saved. Without a trial, the newest version is the contender, if it is newer
+than every champion and than the last one on trial.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ class Trial:
     """A contender against a champion, from a moment on.
 
     ``allowance`` is the largest probability with which it may be promoted wrongly. A difference of scores
-    counts as ``largest`` at most.
+    counts as ``largest`` at most. ``min_delta`` and ``most_days`` are those of the policy when it began, and
+    ``scores`` and ``holdout`` what both had on the holdout then: a trial does not depend on what becomes of
+    that dataset.
     """
 
     version: str
@@ -40,6 +43,10 @@ class Trial:
     since: datetime
     allowance: float
     largest: float = 1.0
+    min_delta: float = 0.0
+    most_days: float = 7.0
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # of challenger and champion
+    holdout: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is kept."""
@@ -96,9 +103,20 @@ def contender_of(versions: ModelVersions, pointer: Pointer | None, now: datetime
     if pointer is None:
         return None
     state, _ = read_trial(versions.root, now)
-    trial = state.trial
-    if trial is not None and trial.champion == pointer.version and trial.version not in pointer.versions:
-        return trial.version
-    newer = versions.versions(max(pointer.version, state.ended))
-    found = [version for version in newer if version not in (*pointer.versions, state.ended)]
-    return found[-1] if found else None
+    if state.trial is not None and is_open(state.trial, pointer):
+        return state.trial.version
+    return next_contender(state, pointer, versions.versions(max(pointer.versions)))
+
+
+def is_open(trial: Trial, pointer: Pointer) -> bool:
+    """Return whether a trial goes on: it is against this champion, and its version was none."""
+    return trial.champion == pointer.version and trial.version not in pointer.versions
+
+
+def next_contender(state: TrialState, pointer: Pointer, versions: Sequence[str]) -> str | None:
+    """Return which of the versions, sorted, gets the next trial; None if there is none.
+
+    A champion that was rolled back gets none, nor does what is older.
+    """
+    newest = versions[-1] if versions else ""
+    return newest if newest > max(state.ended, *pointer.versions) else None

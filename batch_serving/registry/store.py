@@ -2,9 +2,11 @@
 
 ::
 
-    versions/<version>/  model.joblib  metadata.json  holdout_predictions.csv  card.html
+    versions/<version>/  model.joblib  metadata.json  holdout_predictions.csv  card.html  fold_scores.json
     champion.json        {"version", "previous", "promoted_at", "run_id", "reason", "metrics", "verdict"}
     history.jsonl        one line per verdict
+    contender.json       the trial that goes on, and the budget: see ``contender``
+    evidence/            <version>.csv of each trial
 
 A version never changes once it can be seen. The pointer moves last, and only if it still points to the
 version that the challenger was compared with. ``metadata.json`` and ``champion.json`` carry a checksum of

@@ -53,6 +53,15 @@ def parse_time(text: str) -> datetime:
     return moment
 
 
+def is_time(text: str) -> bool:
+    """Return whether ``parse_time`` takes a text."""
+    try:
+        parse_time(text)
+    except InvalidValueError:
+        return False
+    return True
+
+
 def parse_zone(name: str) -> ZoneInfo:
     """Return a time zone by its name."""
     try:

@@ -1,7 +1,8 @@
 """The gate over a simulated month: false promotions, hours until a better model is in use, and regret.
 
 ``make bench`` prints it. A month has 720 hourly trainings. Of each dataset 40 % is kept aside as the truth: no
-model and no gate sees it, and its rows are the stream that is predicted (60 rows an hour, with their labels).
+model and no gate without late labels sees it. It stands for all rows that there could be: a model's true score
+is its mean over them, and the stream that is predicted has 60 new rows an hour, each drawn from them by chance.
 A training draws six settings and keeps the best by cross-validation, as ``train_challenger`` does; settings
 are drawn from 24 values, so that each is fitted once for all months.
 """
@@ -29,7 +30,7 @@ from batch_serving.promotion.evidence import Gains
 from batch_serving.promotion.gate import Verdict, judge
 from batch_serving.promotion.paired_tests import paired_test
 from batch_serving.promotion.policy import Policy
-from batch_serving.promotion.sequential import Progress
+from batch_serving.promotion.sequential import TrialProgress
 from batch_serving.registry.contender import Trial
 
 HOURS = 720
@@ -220,14 +221,17 @@ def with_trials(month: Month, delay_hours: int) -> Result:
         if trial is None and challenger != champion:
             allowance = allowance_of(saved)
             contender, saved, gains = int(challenger), saved - allowance, []
-            trial = Trial("contender", "champion", now, allowance, _largest(world, contender, champion))
+            trial = Trial(
+                "contender", "champion", now, allowance, _largest(world, contender, champion),
+                policy.min_delta, policy.contender_days,
+            )  # fmt: skip
         elif trial is not None:
             rows = draw.integers(0, len(world.truth[1]), ROWS_AN_HOUR)
             differences = (world.row_scores[contender] - world.row_scores[champion])[rows] / trial.largest
             gains.append(np.clip(differences, -1, 1))
             counted = np.concatenate([[], *gains[: max(0, len(gains) - delay_hours)]])
             days = max(0, len(gains) - delay_hours - 1) / 24
-            progress = Progress(trial, Gains(counted, days), policy.min_delta, policy.contender_days)
+            progress = TrialProgress(trial, Gains(counted, days), now)
             if progress.is_better:
                 champion, trial = result.promote(hour, contender, champion), None
             elif progress.is_given_up:

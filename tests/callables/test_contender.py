@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +21,8 @@ from predicting import rows_of
 from promoting import champion_version, decide
 from trees import tree
 
-from batch_serving.registry.contender import CONTENDER
+from batch_serving.prediction import shadow
+from batch_serving.registry.contender import CONTENDER, read_trial, write_trial
 from batch_serving.registry.store import ModelStore
 from callables import training
 
@@ -39,6 +45,16 @@ def contest(begun: Path, output: Path, tmp_path: Path) -> Contest:
     """A copy of these: training takes longer."""
     shutil.copytree(begun, output)
     return Contest(tmp_path)
+
+
+@pytest.fixture
+def with_own_rows(output: Path, tmp_path: Path) -> Contest:
+    """The same with a file of training rows that the test may change."""
+    contest = Contest(tmp_path)
+    contest.train("first", **BAD)
+    contest.compare()
+    contest.train("second", **GOOD)
+    return contest
 
 
 def rows_in(path: Path) -> list[dict[str, str]]:
@@ -104,17 +120,76 @@ def test_a_broken_contender_is_one_warning(
     assert result["contender"]["rows"] == 0
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert ["contender" in record.getMessage() for record in warnings] == [True]
-    assert not shadow_file(result).exists()
+    rows = rows_in(shadow_file(result))
+    assert [row["row_id"] for row in rows] == [row["row_id"] for row in rows_of(result)]
+    assert {row["prediction"] for row in rows} == {""}
 
 
-def test_a_contender_that_is_slow_predicts_a_part(contest: Contest, caplog: pytest.LogCaptureFixture) -> None:
-    contest.least_s = 0
-    slow = {"estimator": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 500}}
-    contest.train("third", **slow)
+class Odd:
+    """A model that does something else than to predict."""
+
+    def __init__(self, predict: Callable[[pd.DataFrame], Any]) -> None:
+        self.predict = predict
+
+
+def make_odd(monkeypatch: pytest.MonkeyPatch, version: str, action: Callable[[pd.DataFrame], Any]) -> None:
+    load = ModelStore.load
+    monkeypatch.setattr(
+        ModelStore, "load", lambda self, name: Odd(action) if name == version else load(self, name)
+    )
+
+
+def test_a_contender_that_hangs_is_stopped(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    contest.least_s = 0.5
+    make_odd(monkeypatch, ModelStore("digits").versions()[-1], lambda _: time.sleep(300))
+    result = contest.predict(100)
+    assert (result["rows"], result["contender"]["rows"]) == (100, 0)
+    assert caplog.messages[-1].endswith("cannot predict: its time was over")
+    assert len(rows_in(shadow_file(result))) == 64  # those that it was stopped at
+
+
+def test_a_contender_that_ends_the_process_does_so_twice_at_most(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_odd(monkeypatch, ModelStore("digits").versions()[-1], lambda _: os._exit(9))
+    given = contest.next_run()
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            contest.predict(20, **given)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    result = contest.predict(20, **given)
+    assert (result["rows"], result["contender"]["rows"]) == (20, 0)
+    assert caplog.messages[-1].endswith("may have ended the process, 2 times")
+    assert {row["prediction"] for row in rows_in(shadow_file(result))} == {""}
+    assert not list((shadow_file(result).parent / "attempts").iterdir())
+
+
+def test_of_a_large_run_a_sample_is_predicted(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow, "ROWS_A_RUN", 100)
+    result = contest.predict(800, chunk_rows=50)
+    delivered = [row["row_id"] for row in rows_of(result)]
+    sample = [row["row_id"] for row in rows_in(shadow_file(result))]
+    assert len(sample) == result["contender"]["rows"] == 100
+    assert sample == [row_id for row_id in delivered if row_id in sample]
+    assert 20 < sum(delivered.index(row_id) < 400 for row_id in sample) < 80
+
+
+def test_a_contender_that_is_slow_predicts_a_part(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slowly(features: pd.DataFrame) -> Any:
+        time.sleep(len(features) / 64)
+        return features["pixel_0_0"]
+
+    contest.least_s = 3
+    make_odd(monkeypatch, ModelStore("digits").versions()[-1], slowly)
     result = contest.predict(800)
-    assert result["rows"] == 800
-    assert result["contender"]["rows"] in (64, 64 + 256)
-    assert "it may not take longer than the champion" in caplog.text
+    assert (result["rows"], result["contender"]["rows"]) == (800, 64)
+    assert "has predicted 64 of 800 rows: it may not take longer than the champion" in caplog.text
 
 
 def test_a_contender_with_another_feature_gets_it(output: Path, tmp_path: Path) -> None:
@@ -159,10 +234,94 @@ def test_a_better_contender_is_promoted_by_labels_that_come_later(contest: Conte
     assert last["test"]["evidence"] >= last["test"]["needed"] == 20  # one wrong promotion in 20 trials
     assert champion_version() == better
     evidence = rows_in(output / "models" / "digits" / "evidence" / f"{better}.csv")
-    keys = [(row["run_id"], row["row_id"]) for row in evidence]
-    assert len(keys) == len(set(keys)) == last["test"]["rows"]
-    wins = sum(row["gain"] == "1" for row in evidence)
-    assert (wins, len(keys)) == (last["test"]["won"], last["test"]["rows"])
+    ids = {row["row_id"] for row in evidence}
+    assert len(evidence) == len(ids) == last["test"]["rows"]
+    assert sum(row["gain"] == "1" for row in evidence) == last["test"]["won"]
+
+
+def test_a_row_that_is_predicted_again_and_again_counts_once(contest: Contest, output: Path) -> None:
+    contest.rows.tail(150).to_csv(contest.stream, index=False)
+    contest.policy["min_delta"] = 0.9
+    contest.compare()
+    first = contest.hour(100)["test"]
+    for _ in range(3):
+        last = contest.hour(150)["test"]
+    assert (first["rows"], last["rows"]) == (100, 150)
+
+
+def test_rows_that_the_contender_cannot_predict_are_lost_by_it(contest: Contest) -> None:
+    store = ModelStore("digits")
+    contest.compare()
+    break_model(store, store.versions()[-1])
+    result = contest.hour(250)
+    assert result["reason"].startswith("given up")
+    assert (result["test"]["won"], result["test"]["rows"]) == (0, 250)
+    assert result["test"]["lost"] > 150
+
+
+def test_a_trial_does_not_depend_on_the_holdout_of_its_beginning(
+    with_own_rows: Contest, tmp_path: Path
+) -> None:
+    contest = with_own_rows
+    contest.compare(guardrails={"predict_ms": "900 %"})
+    file = tmp_path / "training.csv"
+    rows = pd.read_csv(file)
+    rows["pixel_0_0"] += 1
+    rows.to_csv(file, index=False)  # the recorded holdout is no more
+    result = contest.hour(50)
+    assert result["test"]["rows"] == 50
+    assert result["scores"]["challenger"]["accuracy"] > result["scores"]["champion"]["accuracy"]
+
+
+def test_without_the_training_rows_nothing_counts(with_own_rows: Contest, tmp_path: Path) -> None:
+    contest = with_own_rows
+    contest.compare()
+    (tmp_path / "training.csv").unlink()
+    result = contest.hour(50)
+    assert "it is not known which rows" in result["reason"]
+    assert result["test"]["rows"] == 0
+
+
+def began(store: ModelStore, days_ago: float) -> None:
+    """Let the trial that goes on have begun so long ago."""
+    state, tag = read_trial(store.root, datetime.now(UTC))
+    assert state.trial is not None
+    since = datetime.now(UTC) - timedelta(days=days_ago)
+    write_trial(store.root, replace(state, trial=replace(state.trial, since=since)), tag)
+
+
+def test_a_trial_without_evidence_ends_after_three_times_its_days(contest: Contest) -> None:
+    store = ModelStore("digits")
+    contest.compare()
+    allowance = json.loads((store.root / CONTENDER).read_text())["trial"]["allowance"]
+    began(store, days_ago=20)
+    assert contest.compare()["reason"].startswith("not certainly better yet")
+    began(store, days_ago=21)
+    assert contest.compare()["reason"].startswith("given up, the next version gets a trial: ")
+    state, _ = read_trial(store.root, datetime.now(UTC))
+    assert (state.trial, state.ended) == (None, store.versions()[-1])
+    assert state.saved >= 2 * allowance  # no evidence, no chance of a wrong promotion: given back
+
+
+def test_evidence_that_is_corrupt_is_counted_again(contest: Contest, output: Path) -> None:
+    contest.compare()
+    before = contest.hour(100)["test"]
+    (path,) = (output / "models" / "digits" / "evidence").iterdir()
+    lines = path.read_text().splitlines()
+    for damaged in ("a,b", "not a time,run1,5,x,y,0.5", lines[1].rsplit(",", 1)[0] + ",nan"):
+        path.write_text("\n".join([lines[0], damaged, *lines[2:]]) + "\n")
+        assert contest.compare()["test"] == before
+        assert path.read_text().splitlines() == lines
+
+
+def test_a_shadow_file_that_is_corrupt_loses_its_damaged_rows_only(contest: Contest) -> None:
+    contest.compare()
+    result = contest.predict(50)
+    path = shadow_file(result)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:10], "damaged", *lines[11:]]) + "\n")
+    contest.join()
+    assert contest.compare()["test"]["rows"] == 49
 
 
 def test_the_evidence_is_what_an_independent_computation_finds(contest: Contest, output: Path) -> None:
@@ -279,7 +438,8 @@ def test_a_version_that_was_rolled_back_gets_no_trial(contest: Contest) -> None:
     contest.compare(version=second)
     contest.compare(roll_back=True)
     assert champion_version() == first
-    assert contest.compare()["reason"] == f"no version is newer than {second}, which has had its trial"
+    reason = contest.compare()["reason"]
+    assert reason == f"no version is newer than {second}, which was the champion before"
     assert contest.predict(5)["contender"] == {"model_version": None, "rows": 0}
 
 
@@ -321,7 +481,7 @@ def test_a_trial_on_object_storage(place: str, tmp_path: Path) -> None:
     better = contest.train("second", **GOOD)
     contest.compare()
     first, second = (contest.hour(100)["test"] for _ in range(2))
-    assert (first["rows"], second["rows"]) == (100, 200)
+    assert first["rows"] == 100 < second["rows"]  # some of them are the same
     while contest.hours < 6 and contest.hour()["verdict"] == "keep":
         pass
     assert champion_version() == better

@@ -12,7 +12,7 @@ from predicting import predict_selected
 from promoting import run_promotion, train
 
 from batch_serving.prediction import shadow
-from batch_serving.prediction.shadow import shadow_path
+from batch_serving.prediction.shadow_files import shadow_path
 from batch_serving.shared.root import PROJECT_ROOT
 from callables import monitoring, prediction
 

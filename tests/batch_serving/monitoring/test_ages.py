@@ -91,6 +91,17 @@ def test_a_verdict_is_late_only_if_a_version_waits_for_it(output: Path) -> None:
     )
 
 
+def test_what_prune_has_removed_had_no_verdict(output: Path) -> None:
+    store, at = ModelStore("digits"), datetime.now(UTC) - timedelta(hours=5)
+    store.save({}, {"run_id": "x", "inputs": "", "metrics": {}}, at)
+    write_atomic(
+        store.root / "history.jsonl",
+        b'{"verdict": "kept", "version": "a", "run_id": "a", "at": "not a time"}\n'
+        b'{"verdict": "pruned", "version": "b", "run_id": "b", "at": "2999-01-01T00:00:00+00:00"}\n',
+    )
+    assert timedelta(hours=4.9) < age("verdicts/digits") < timedelta(hours=5.1)
+
+
 def test_without_an_output_there_is_no_age(output: Path) -> None:
     for name, what in {
         "models/digits": "no version of digits",
@@ -110,7 +121,7 @@ def test_without_an_output_there_is_no_age(output: Path) -> None:
         ("weather/Seoul", "output 'weather/Seoul' is not known; write weather alone"),
         ("predictions", "output 'predictions' names no model; write predictions/<name>"),
         ("models/../digits", "model '../digits' is not a plain name"),
-        ("quality", "output 'quality' is not known; use models/<name>, predictions/<name> or weather"),
+        ("quality", "output 'quality' is not known; use models/<name>, verdicts/<name>, predictions"),
     ],
 )
 def test_a_name_that_is_no_output_is_refused(name: str, message: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+import pytest
 from promoting import decide, run_promotion, train
 
 from batch_serving.registry.store import ModelStore
@@ -49,3 +51,17 @@ def test_a_champion_that_cannot_be_loaded_has_no_time_to_compare(output: Path) -
     add("b", 50)
     assert decide(guardrails={"predict_ms": "20 %"})["verdict"] == "promote"
     assert "size_mb" in decide(guardrails={"size_mb": "20 %"})["reason"]
+
+
+def test_without_the_rows_of_the_holdout_the_time_is_not_compared(
+    output: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "digits.csv"
+    shutil.copy("data/digits.csv", file)
+    train("a", dataset=str(file), parameters={"max_depth": 2})
+    run_promotion()
+    train("b", dataset=str(file), parameters={"max_depth": 6})
+    file.unlink()
+    result = decide(guardrails={"predict_ms": "1 %", "size_mb": "9000 %"})
+    assert result["verdict"] == "promote"  # by the scores on record
+    assert "the time to predict is not compared: dataset" in caplog.text

@@ -42,7 +42,7 @@ def policy(**given: Any) -> Policy:
         ({"guardrails": {"accuracy": "5 %"}}, "guardrails.accuracy is '5 %'; it must be a number"),
         ({"folds": 1}, "folds is 1; it must be a whole number, 2 or more"),
         ({"repeats": 2.5}, "repeats is 2.5; it must be a whole number, 1 or more"),
-        ({"false_promotions_per_year": 0}, "false_promotions_per_year is 0; it must be above 0"),
+        ({"false_promotions_per_year": 0}, "false_promotions_per_year is 0; it must be 0.01 or more"),
         ({"contender_days": "7"}, "contender_days is '7'; it must be a number"),
         (
             {"test": "sequential", "metric": "f1_macro"},

@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from batch_serving.promotion.budget import LARGEST, allowance_of, saved_by
 from batch_serving.promotion.evidence import Gains
-from batch_serving.promotion.sequential import Progress
+from batch_serving.promotion.sequential import TrialProgress
 from batch_serving.registry.contender import Trial
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LOOKS, ROWS = 60, 60
 
 
-def progress(values: list[float], *, allowance: float = 0.05, days: float = 1, **change: float) -> Progress:
-    trial = Trial("new", "old", START, allowance, change.pop("largest", 1.0))
-    given = {"min_delta": 0.0, "most_days": 7.0, **change}
-    return Progress(trial, Gains(np.array(values, dtype=float), days), **given)
+def progress(
+    values: list[float], *, allowance: float = 0.05, days: float = 1, **change: float
+) -> TrialProgress:
+    trial = Trial("new", "old", START, allowance, **change)
+    return TrialProgress(trial, Gains(np.array(values, dtype=float), days), START + timedelta(days=days))
 
 
 @pytest.mark.parametrize("discordant", [0.02, 0.2])
@@ -58,7 +59,11 @@ def test_the_rows_still_needed_are_about_what_it_takes() -> None:
 def test_a_small_gain_is_not_promoted_below_min_delta() -> None:
     gains = [1] * 300 + [-1] * 100 + [0] * 100_000
     assert progress(gains).is_better
-    assert not progress(gains, min_delta=0.01).is_better
+    small = progress(gains, min_delta=0.01)
+    assert not small.is_better
+    assert small.evidence().sentence.startswith(
+        "better by less than min_delta 0.01 so far: of 100400 labelled rows"
+    )
 
 
 def test_an_error_counts_in_its_own_unit() -> None:

@@ -20,14 +20,16 @@ def versions_of(store: ModelStore, number: int) -> list[str]:
 
 def test_the_newest_version_after_the_champion_is_the_contender(store: ModelStore) -> None:
     assert store.contender() is None
-    first, second, third = versions_of(store, 3)
+    first, _, third = versions_of(store, 3)
     assert store.contender() is None  # without a champion
     store.promote(first, expect=None, run_id="a", reason="")
     assert store.contender() == third
     store.promote(third, expect=first, run_id="b", reason="")
     assert store.contender() is None
     store.promote(first, expect=third, run_id="c", reason="", verdict="rolled back")
-    assert store.contender() == second
+    assert store.contender() is None  # the second is older than one that was rolled back
+    fourth = save(store, 4, "run 4", hour=4)
+    assert store.contender() == fourth
 
 
 def test_a_trial_keeps_its_contender_until_the_champion_changes(store: ModelStore) -> None:
