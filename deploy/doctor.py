@@ -68,10 +68,18 @@ def airflow_findings(instance: Instance) -> Iterator[Finding]:
 
 
 def connection_findings(settings: dict[str, str]) -> Iterator[Finding]:
-    """Look which connections are set; never what is in them."""
+    """Look which connections there are; never what is in them."""
+    from schemas.catalog.existing import PREFIX, existing
+
+    known = existing()
     for name, without in CONNECTIONS.items():
+        connection = name.removeprefix(PREFIX).lower()
         if settings.get(name):
             yield Finding(f"{name} is set")
+        elif connection in known.connections:
+            yield Finding(f"connection {connection} is in Airflow's database")
+        elif known.elsewhere:
+            yield Finding(f"{name} is not set; the secrets backend may have {connection}", is_wrong=None)
         else:
             yield Finding(f"{name} is not set: {without}", is_wrong=None)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -91,6 +93,12 @@ def test_without_output_nothing_is_stale(output: Path, capsys: pytest.CaptureFix
 
 def test_the_doctor_says_what_is_wrong_and_never_a_secret(months: str, output: Path, tmp_path: Path) -> None:
     age_predictions(output, STALE_S)
+    (tmp_path / "home").mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "home" / "airflow.db")) as database:
+        database.execute("CREATE TABLE connection (conn_id TEXT)")
+        database.execute("CREATE TABLE slot_pool (pool TEXT)")
+        database.execute("INSERT INTO connection VALUES ('kma_api')")
+        database.commit()
     secret = "https://hooks.slack.example/T0/B0/very-secret"
     environment = {
         **os.environ,
@@ -109,5 +117,6 @@ def test_the_doctor_says_what_is_wrong_and_never_a_secret(months: str, output: P
     assert found.returncode == 1, found.stderr
     assert "ok     YAML: no error in " in found.stdout
     assert "ok     AIRFLOW_CONN_SLACK_WEBHOOK is set" in found.stdout
+    assert "ok     connection kma_api is in Airflow's database" in found.stdout
     assert "20 min old (limit 15 min): look at predict" in found.stdout
     assert "very-secret" not in found.stdout + found.stderr
