@@ -22,7 +22,7 @@ SLOW = """
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     """PostgreSQL, Redis, SeaweedFS, Airflow's components and two workers."""
     configs = {

@@ -122,11 +122,13 @@ def test_a_worker_is_killed_with_its_tasks(cluster: RunningCluster) -> None:
 
 
 def test_the_process_of_a_task_is_killed(cluster: RunningCluster) -> None:
-    task = begun(cluster, "slow", 10)
+    task = begun(cluster, "slow", 20)
     started = time.monotonic()
     part = cluster.part(worker_of(task))
     assert part is not None
-    (sleeping,) = [one for one in part.children(recursive=True) if one.name() == "sleep"]
+    (sleeping,) = wait_until(
+        lambda: [one for one in part.children(recursive=True) if one.name() == "sleep"], "the command", 15
+    )
     for process in sleeping.parents()[1:2]:  # the task, which waits for bash
         process.kill()
     run = ended(cluster, task)
@@ -251,8 +253,8 @@ def test_the_disk_is_full_for_a_while(cluster: RunningCluster) -> None:
 
 def test_the_clock_jumps_an_hour_back_and_forward_again(cluster: RunningCluster) -> None:
     """Runs that were due before the jump back wait until they are due again; new ones do not."""
-    cluster.between_runs(60)
-    early = begun(cluster, "slow", 10)
+    with cluster.alone("slow"):
+        early = begun(cluster, "slow", 10)
     started = time.monotonic()
     cluster.jump(-3600)
     new = patiently(lambda: cluster.run("slow", {"seconds": 1}))

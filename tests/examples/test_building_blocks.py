@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from running_airflow import ROOT, wait_until
+from running_airflow import PATIENCE, ROOT, wait_until
 
 if TYPE_CHECKING:
     from conftest import Gallery
 
 FOLDER = ROOT / "examples" / "building_blocks"
-TIMEOUT_S = 500
+TIMEOUT_S = 200
 CONF: dict[str, dict[str, Any]] = {"params": {"city": "Busan", "times": 3}}
 # What is started by others, or is run by a test of its own.
 NOT_BY_ITSELF = {"called", "asset_consumer"}
@@ -81,7 +81,7 @@ def approve(gallery: Gallery, dag_id: str, run_id: str) -> None:
     gallery.api.patch(f"{task}/-1/hitlDetails", {"chosen_options": ["Approve"], "params_input": {}})
 
 
-slow = [pytest.mark.slow, pytest.mark.needs("mariadb"), pytest.mark.timeout(TIMEOUT_S + 300)]
+slow = [pytest.mark.slow, pytest.mark.needs("mariadb"), pytest.mark.timeout(PATIENCE * TIMEOUT_S + 300)]
 
 
 class TestRuns:

@@ -82,10 +82,12 @@ def test_its_asset_starts_promote_model_which_promotes_the_first_and_sends_a_mes
 
 
 def test_a_model_that_is_not_better_is_not_promoted(running: Running, trained: Trained) -> None:
-    running.between_runs(60)
-    running.run("promote_model")  # whatever the newest version deserves; its asset's own run may come late
-    before = (running.output / "models" / "digits" / "champion.json").read_bytes()
-    again = running.run("promote_model")
+    with running.alone("promote_model"):
+        running.run(
+            "promote_model"
+        )  # whatever the newest version deserves; its asset's own run may come late
+        before = (running.output / "models" / "digits" / "champion.json").read_bytes()
+        again = running.run("promote_model")
     assert running.tasks(again) == {
         "compare": "success",
         "choose": "success",
@@ -285,14 +287,12 @@ def test_a_run_that_fails_never_shows_the_key(running: Running, fault: str) -> N
 
 @pytest.mark.parametrize("dag_id", ["train_model", "predict", "collect_loopback"])
 def test_a_cleared_run_leaves_the_same_files(running: Running, trained: Trained, dag_id: str) -> None:
-    # promote_model would follow a second training, and write into the history that it did.
-    running.api.patch("/dags/promote_model", {"is_paused": True})
     run = running.run(dag_id)
-    running.between_runs()  # a scheduled run, of this DAG or another, would write files of its own meanwhile
-    before = tree(running.output)
-    assert running.clear(run)["state"] == "success"
-    assert running.tasks(run).keys()
-    after = tree(running.output)
+    with running.alone(dag_id):  # another run would write files of its own meanwhile
+        before = tree(running.output)
+        assert running.clear(run)["state"] == "success"
+        assert running.tasks(run).keys()
+        after = tree(running.output)
     assert [name for name in {**before, **after} if before.get(name) != after.get(name)] == []
 
 

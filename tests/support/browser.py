@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from batch_page.asked import LANGUAGE_COOKIE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TIMEOUT_MS = 30_000  # of a busy machine
+TIMEOUT_MS = 90_000  # of a busy machine
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
