@@ -63,10 +63,15 @@ class ContenderRows:
         """Return the columns for both; the champion's say whether one has numbers or texts."""
         self._frames, self._ranks = [], []
         known = {*wanted.numbers, *wanted.texts}
-        more = [one for one in self._record.get("features", ()) if one["name"] not in known]
-        numbers = tuple(one["name"] for one in more if one["dtype"] != "object")
+        try:
+            types = {one["name"]: one["dtype"] for one in self._record.get("features", ())}
+        except (KeyError, TypeError) as error:
+            self._leave_out(error)
+            return wanted
+        more = {name: dtype for name, dtype in types.items() if name not in known}
+        numbers = tuple(name for name, dtype in more.items() if dtype != "object")
         return Wanted((*wanted.numbers, *numbers), wanted.texts).with_texts(
-            *(one["name"] for one in more if one["name"] not in numbers)
+            *(name for name in more if name not in numbers)
         )
 
     def keep(self, frame: pd.DataFrame) -> None:
@@ -75,11 +80,18 @@ class ContenderRows:
             return
         import pandas as pd
 
-        ids = frame[self.source.id_column]
-        self._frames.append(frame)
-        self._ranks.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
-        if sum(map(len, self._ranks)) > 2 * ROWS_A_RUN:
-            self._thin_out()
+        try:
+            ids = frame[self.source.id_column].to_numpy(dtype=object)
+            self._ranks.append(pd.util.hash_array(ids, categorize=False))
+            self._frames.append(frame)
+            if sum(map(len, self._ranks)) > 2 * ROWS_A_RUN:
+                self._thin_out()
+        except Exception as error:  # as above: the champion predicts
+            self._leave_out(error)
+
+    def _leave_out(self, error: Exception) -> None:
+        self._fails(error)
+        self._record = {}
 
     def _thin_out(self) -> None:
         """Keep the rows with the smallest hashes."""
@@ -125,28 +137,33 @@ class ContenderRows:
             self.problem = f"the contender {self.version} may have ended the process, {killed} times"
             return self._without_prediction(0, None)
         rows: list[Row] = []
-        part, began = self._frames[0][:0], time.monotonic()
+        begun, enough = 0, time.monotonic() + budget_s / GROWTH
         try:
             with stopped_after(budget_s):
                 loaded = Loaded(str(self.version), self.store.load(str(self.version)))
                 predictor = Predictor(loaded, self._record["features"], self.source)
                 for part in _growing_parts(self._frames):
+                    begun += len(part)
                     rows += _rows_of(predictor, part)
-                    if time.monotonic() - began > budget_s / GROWTH:
+                    if time.monotonic() > enough:
                         break
         except (OSError, UnreachableError):  # of the storage: it says nothing of the contender
             raise
         except Exception as error:  # anything that a model or its libraries raise
             self._fails(error)
-            is_slow = isinstance(error, TooSlowError)
-            return rows + self._without_prediction(len(rows), len(rows) + len(part) if is_slow else None)
+            return rows + self._without_prediction(
+                len(rows), begun if isinstance(error, TooSlowError) else None
+            )
+        self._note_what_is_left(len(rows), budget_s)
+        return rows
+
+    def _note_what_is_left(self, done: int, budget_s: float) -> None:
         offered = sum(map(len, self._frames))
-        if len(rows) < offered:
+        if done < offered:
             self.problem = (
-                f"the contender {loaded.version} has predicted {len(rows)} of {counted(offered, 'row')}: "
+                f"the contender {self.version} has predicted {done} of {counted(offered, 'row')}: "
                 f"it may not take longer than the champion ({budget_s:.1f} s)"
             )
-        return rows
 
     def _without_prediction(self, start: int, end: int | None) -> list[Row]:
         """Return the rows at these places as rows that cannot be predicted."""

@@ -93,12 +93,20 @@ def break_model(store: ModelStore, version: str) -> None:
     (store.folder(version) / "model.joblib").write_bytes(b"broken")
 
 
-def break_record(store: ModelStore, version: str) -> None:
+def change_features(store: ModelStore, version: str, feature: dict[str, str]) -> None:
     path = Path(str(store.folder(version) / "metadata.json"))
     record = json.loads(path.read_text())
-    record["features"] = [{"name": "not there", "dtype": "float64"}]
+    record["features"] = [feature]
     del record["checksum"]
     path.write_text(json.dumps(record))
+
+
+def break_record(store: ModelStore, version: str) -> None:
+    change_features(store, version, {"name": "not there", "dtype": "float64"})
+
+
+def break_features(store: ModelStore, version: str) -> None:
+    change_features(store, version, {"name": "of no type"})
 
 
 def break_trial(store: ModelStore, version: str) -> None:
@@ -106,7 +114,7 @@ def break_trial(store: ModelStore, version: str) -> None:
     break_model(store, version)
 
 
-@pytest.mark.parametrize("damage", [break_model, break_record, break_trial])
+@pytest.mark.parametrize("damage", [break_model, break_record, break_trial, break_features])
 def test_a_broken_contender_is_one_warning(
     contest: Contest, output: Path, caplog: pytest.LogCaptureFixture, damage: Any
 ) -> None:
@@ -120,6 +128,9 @@ def test_a_broken_contender_is_one_warning(
     assert result["contender"]["rows"] == 0
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert ["contender" in record.getMessage() for record in warnings] == [True]
+    if damage is break_features:  # nothing was kept of the rows
+        assert not shadow_file(result).exists()
+        return
     rows = rows_in(shadow_file(result))
     assert [row["row_id"] for row in rows] == [row["row_id"] for row in rows_of(result)]
     assert {row["prediction"] for row in rows} == {""}
