@@ -5,8 +5,6 @@ A day's file follows from its predictions, the labels and the cut-off alone: it 
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,9 @@ from typing import TYPE_CHECKING
 from batch_serving.monitoring.labels import Label, Labels, LabelSource, read_labels
 from batch_serving.monitoring.places import labelled_path, locked_quality, quality_folder
 from batch_serving.prediction.run_files import rows_of_day
-from batch_serving.shared.csv_rows import csv_bytes
+from batch_serving.shared.csv_rows import csv_bytes, sound_rows
 from batch_serving.shared.files import read_with_tag, remove_leftovers, seal, unseal, write_atomic
-from batch_serving.shared.run_context import parse_time
+from batch_serving.shared.run_context import is_time, parse_time
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -97,6 +95,8 @@ def _write_if_changed(path: UPath, data: bytes) -> None:
 
 
 def labelled_rows(model: str, day: date) -> list[Row]:
-    """Return a day's predictions with their labels; none before they were joined."""
-    data, _ = read_with_tag(labelled_path(model, day))
-    return [] if data is None else list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
+    """Return a day's predictions with their labels; none before they were joined.
+
+    A row that is corrupt is left out: joining the labels again writes it anew.
+    """
+    return sound_rows(labelled_path(model, day), LABELLED_COLUMNS, lambda row: is_time(row["run_after"]))[0]

@@ -10,14 +10,15 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batch_serving.prediction.predictor import Predictor
 from batch_serving.prediction.row_source import RowSource, Wanted
-from batch_serving.prediction.shadow_files import attempt, is_wanted, write_shadow
+from batch_serving.prediction.shadow_files import Attempts, is_wanted, write_shadow
 from batch_serving.registry.store import Loaded
+from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.time_limit import TooSlowError, stopped_after
-from batch_serving.shared.unreachable import UnreachableError
 from batch_serving.shared.wording import counted
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROWS_A_RUN = 10_000  # more of a run say little more of a contender
+KEPT_BYTES = 50_000_000  # of rows with many columns fewer are kept
 FIRST_ROWS = 64  # then more and more, as long as there is time
 GROWTH = 4
 LEAST_S = 5.0  # for what takes its time whatever the number of rows: reading the model
@@ -50,6 +52,7 @@ class ContenderRows:
     _record: dict[str, Any] = field(default_factory=dict)
     _frames: list[pd.DataFrame] = field(default_factory=list)
     _ranks: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    _most: int = 0
 
     def choose(self) -> None:
         """Read which version is the contender; whatever is wrong with it is kept as the problem."""
@@ -61,17 +64,21 @@ class ContenderRows:
 
     def begin(self, wanted: Wanted) -> Wanted:
         """Return the columns for both; the champion's say whether one has numbers or texts."""
-        self._frames, self._ranks = [], []
-        known = {*wanted.numbers, *wanted.texts}
+        self._frames, self._ranks, self._most = [], [], ROWS_A_RUN
         try:
             types = {one["name"]: one["dtype"] for one in self._record.get("features", ())}
         except (KeyError, TypeError) as error:
             self._leave_out(error)
             return wanted
-        more = {name: dtype for name, dtype in types.items() if name not in known}
-        numbers = tuple(name for name, dtype in more.items() if dtype != "object")
+        texts = [name for name, dtype in types.items() if dtype == "object"]
+        if clash := [name for name in texts if name in wanted.numbers]:
+            # As a number, 007 would be 7, and the contender would know none of its categories.
+            self._leave_out(ValueError(f"column {clash[0]!r} is text for it, and a number for the champion"))
+            return wanted
+        more = [name for name in types if name not in (*wanted.numbers, *wanted.texts)]
+        numbers = tuple(name for name in more if name not in texts)
         return Wanted((*wanted.numbers, *numbers), wanted.texts).with_texts(
-            *(name for name in more if name not in numbers)
+            *(name for name in more if name in texts)
         )
 
     def keep(self, frame: pd.DataFrame) -> None:
@@ -84,7 +91,9 @@ class ContenderRows:
             ids = frame[self.source.id_column].to_numpy(dtype=object)
             self._ranks.append(pd.util.hash_array(ids, categorize=False))
             self._frames.append(frame)
-            if sum(map(len, self._ranks)) > 2 * ROWS_A_RUN:
+            row_bytes = int(frame.head(1).memory_usage(deep=True).sum()) or 1
+            self._most = max(1, min(self._most, KEPT_BYTES // row_bytes))
+            if sum(map(len, self._ranks)) > 2 * self._most:
                 self._thin_out()
         except Exception as error:  # as above: the champion predicts
             self._leave_out(error)
@@ -98,9 +107,9 @@ class ContenderRows:
         import numpy as np
 
         ranks = np.concatenate(self._ranks)
-        if len(ranks) <= ROWS_A_RUN:
+        if len(ranks) <= self._most:
             return
-        largest = np.partition(ranks, ROWS_A_RUN - 1)[ROWS_A_RUN - 1]
+        largest = np.partition(ranks, self._most - 1)[self._most - 1]
         kept = [part <= largest for part in self._ranks]
         self._frames = [frame[mask] for frame, mask in zip(self._frames, kept, strict=True)]
         self._ranks = [part[mask] for part, mask in zip(self._ranks, kept, strict=True)]
@@ -118,44 +127,63 @@ class ContenderRows:
             if not is_wanted(run):
                 return 0
             self._thin_out()
-            rows = attempt(run, lambda killed: self._predicted(budget_s, killed))
+            attempts = Attempts(run, str(self.version))
+            killed = attempts.killed(datetime.now(UTC))
+            if killed >= MOST_KILLED:
+                self.problem = f"the contender {self.version} may have ended the process, {killed} times"
+                rows = self._without_prediction(0, None)
+                attempts.confirm(datetime.now(UTC))
+            else:
+                attempts.begin(datetime.now(UTC), budget_s)
+                try:
+                    rows = self._predicted(budget_s)
+                finally:
+                    attempts.end()
             write_shadow(run, rows)
-        except Exception as error:  # anything that a storage raises
+        except (Exception, TooSlowError) as error:  # anything that a storage raises
             self._fails(error)
             return 0
         return sum(row[2] != "" for row in rows)
 
-    def _fails(self, error: Exception) -> None:
+    def _fails(self, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, TooSlowError):
             reason = "its time was over"
         self.problem = f"the contender {self.version} cannot predict: {reason}"
 
-    def _predicted(self, budget_s: float, killed: int) -> list[Row]:
-        """Return a row for each prediction, as long as the time of the champion is not used up."""
-        if killed >= MOST_KILLED:
-            self.problem = f"the contender {self.version} may have ended the process, {killed} times"
+    def _predicted(self, budget_s: float) -> list[Row]:
+        """Return a row for each prediction, as long as the time of the champion is not used up.
+
+        Raises what the storage raises, and TooSlowError, if the model was not read: that says nothing of it.
+        """
+        until, rows, begun = time.monotonic() + budget_s, list[Row](), 0
+        with stopped_after(budget_s):
+            model = self._model()
+        if model is None:
             return self._without_prediction(0, None)
-        rows: list[Row] = []
-        begun, enough = 0, time.monotonic() + budget_s / GROWTH
         try:
-            with stopped_after(budget_s):
-                loaded = Loaded(str(self.version), self.store.load(str(self.version)))
-                predictor = Predictor(loaded, self._record["features"], self.source)
+            with stopped_after(until - time.monotonic()):
+                predictor = Predictor(model, self._record["features"], self.source)
                 for part in _growing_parts(self._frames):
-                    begun += len(part)
+                    begun, started = begun + len(part), time.monotonic()
                     rows += _rows_of(predictor, part)
-                    if time.monotonic() > enough:
+                    took_s = time.monotonic() - started
+                    if took_s * (GROWTH + 1) > until - time.monotonic():  # the next part may take too long
                         break
-        except (OSError, UnreachableError):  # of the storage: it says nothing of the contender
-            raise
-        except Exception as error:  # anything that a model or its libraries raise
+        except (Exception, TooSlowError) as error:  # anything that a model or its libraries raise
             self._fails(error)
-            return rows + self._without_prediction(
-                len(rows), begun if isinstance(error, TooSlowError) else None
-            )
+            is_slow = isinstance(error, TooSlowError)
+            return rows + self._without_prediction(len(rows), begun if is_slow else None)
         self._note_what_is_left(len(rows), budget_s)
         return rows
+
+    def _model(self) -> Loaded | None:
+        """Return the contender; None if its file is corrupt, or cannot be loaded."""
+        try:
+            return Loaded(str(self.version), self.store.load(str(self.version)))
+        except ModelStoreError as error:
+            self._fails(error)
+            return None
 
     def _note_what_is_left(self, done: int, budget_s: float) -> None:
         offered = sum(map(len, self._frames))

@@ -1,20 +1,17 @@
 """The files of what contenders predicted: ``output/shadow/<model>/date=<day>.csv`` has that of a day's runs.
 
-A row without a prediction is one that the contender could not predict. ``attempts/`` beside them has a file
-for each run that a contender has begun with and not ended: a model that takes all memory ends the process.
+A row without a prediction is one that the contender could not predict. ``attempts/<version>/`` beside them
+has a file for each run that a contender has begun with and not ended: a model that takes all memory ends the
+process.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import logging
-from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from batch_serving.shared.csv_rows import csv_bytes
+from batch_serving.shared.csv_rows import csv_bytes, sound_rows
 from batch_serving.shared.files import (
     ChangedError,
     delete,
@@ -24,18 +21,21 @@ from batch_serving.shared.files import (
     write_if_unchanged,
 )
 from batch_serving.shared.paths import output_path, safe_name
-from batch_serving.shared.run_context import is_time
+from batch_serving.shared.reading import files_in
+from batch_serving.shared.run_context import is_time, parse_time
 
 if TYPE_CHECKING:
     from upath import UPath
 
     from batch_serving.prediction.places import PredictionRun
 
-log = logging.getLogger(__name__)
-
 SHADOW_COLUMNS = ("run_id", "run_after", "row_id", "model_version", "prediction", "probability")
 ROWS_A_DAY = 50_000  # more say little more of a contender
 WRITE_TRIES = 20  # on object storage, where another run may have been first
+LOCK_TIMEOUT_S = 10
+GRACE_S = 60  # after the time of an attempt, the process has ended or written that it has ended
+
+Row = dict[str, str]
 
 
 def shadow_path(model: str, day: date) -> UPath:
@@ -43,15 +43,15 @@ def shadow_path(model: str, day: date) -> UPath:
     return output_path("shadow", model, f"date={day.isoformat()}.csv")
 
 
-def shadow_rows(model: str, day: date) -> list[dict[str, str]]:
+def shadow_rows(model: str, day: date) -> list[Row]:
     """Return what contenders predicted on a day, without rows that are corrupt."""
-    return [dict(zip(SHADOW_COLUMNS, row, strict=True)) for row in _rows_in(shadow_path(model, day))[0]]
+    return _rows_in(shadow_path(model, day))[0]
 
 
 def is_wanted(run: PredictionRun) -> bool:
     """Return whether rows of a run are to be recorded: none are yet, and the day has few enough."""
     before, _ = _rows_in(shadow_path(run.model, run.day))
-    return len(before) < ROWS_A_DAY and not any(row[0] == run.run_id for row in before)
+    return len(before) < ROWS_A_DAY and not any(row["run_id"] == run.run_id for row in before)
 
 
 def write_shadow(run: PredictionRun, rows: list[list[Any]]) -> None:
@@ -59,36 +59,60 @@ def write_shadow(run: PredictionRun, rows: list[list[Any]]) -> None:
     path = shadow_path(run.model, run.day)
     new = [[run.run_id, run.run_after.isoformat(), *map(str, row)] for row in rows]
     for _ in range(WRITE_TRIES):
-        with locked(path.parent), contextlib.suppress(ChangedError):
+        with locked(path.parent, LOCK_TIMEOUT_S), contextlib.suppress(ChangedError):
             before, tag = _rows_in(path)
-            others = [row for row in before if row[0] != run.run_id]
+            others = [[*row.values()] for row in before if row["run_id"] != run.run_id]
             together = sorted([*others, *new], key=lambda row: (row[1], row[0]))
             write_if_unchanged(path, csv_bytes(SHADOW_COLUMNS, together), tag)
             return
     raise ChangedError(f"{path} was changed by another run, {WRITE_TRIES} times: the next run adds its own")
 
 
-def _rows_in(path: UPath) -> tuple[list[list[str]], str]:
+def _rows_in(path: UPath) -> tuple[list[Row], str]:
     """Return the rows of a file that can be read, and its tag."""
-    data, tag = read_with_tag(path)
-    if data is None:
-        return [], tag
-    lines: list[list[str]] = []
-    with contextlib.suppress(csv.Error):
-        lines += csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
-    rows = lines[1:] if lines[:1] == [list(SHADOW_COLUMNS)] else []
-    sound = [row for row in rows if len(row) == len(SHADOW_COLUMNS) and is_time(row[1])]
-    if not lines or len(sound) < len(lines) - 1:
-        log.warning("%s is corrupt: %d of %d rows can be read", path, len(sound), len(lines) - 1)
-    return sound, tag
+    return sound_rows(path, SHADOW_COLUMNS, lambda row: is_time(row["run_after"]))
 
 
-def attempt(run: PredictionRun, predict: Callable[[int], list[list[Any]]]) -> list[list[Any]]:
-    """Return what ``predict`` returns, called with how many attempts the process did not outlive."""
-    path = output_path("shadow", run.model, "attempts", safe_name(run.run_id))
-    killed = len(read_with_tag(path)[0] or b"")
-    write_atomic(path, b"." * (killed + 1))
-    try:
-        return predict(killed)
-    finally:
-        delete(path)
+class Attempts:
+    """The attempts of a contender to predict: how many of them the process did not outlive.
+
+    The file of a run has a line for each, with the time until which it may take. Of this run each line is one
+    that ended the process, or another try would not have begun; of another run, one whose time is over.
+    """
+
+    def __init__(self, run: PredictionRun, version: str) -> None:
+        """Read nothing yet."""
+        self._folder = output_path("shadow", run.model, "attempts", safe_name(version))
+        self._path = self._folder / safe_name(run.run_id)
+
+    def killed(self, now: datetime) -> int:
+        """Return how many attempts ended the process."""
+        others = [path for path in files_in(self._folder, "") if path.name != self._path.name]
+        over = [line for path in others for line in _lines(path) if not _is_after(line, now)]
+        return len(_lines(self._path)) + len(over)
+
+    def begin(self, now: datetime, seconds: float) -> None:
+        """Note that an attempt begins, which takes so many seconds at most."""
+        until = (now + timedelta(seconds=seconds + GRACE_S)).isoformat()
+        self._write([*_lines(self._path), until])
+
+    def confirm(self, now: datetime) -> None:
+        """Let the attempts of this run count for all runs as of now."""
+        if lines := _lines(self._path):
+            self._write([now.isoformat()] * len(lines))
+
+    def _write(self, lines: list[str]) -> None:
+        write_atomic(self._path, "".join(f"{line}\n" for line in lines).encode())
+
+    def end(self) -> None:
+        """Note that the process has outlived the attempts of this run."""
+        delete(self._path)
+
+
+def _lines(path: UPath) -> list[str]:
+    data, _ = read_with_tag(path)
+    return (data or b"").decode("utf-8", "replace").split()
+
+
+def _is_after(text: str, now: datetime) -> bool:
+    return is_time(text) and parse_time(text) > now.astimezone(UTC)

@@ -1,8 +1,9 @@
 """The budget of false promotions: saved with time, and spent when a trial begins.
 
-A trial with the allowance α ends with a wrong promotion with a probability of α at most. So over any year the
-expected number of false promotions is at most what was spent in it. A year's budget has 13 shares: one is
-there at the beginning, and each month adds one, up to one. So any year spends 12, and one that was saved.
+A trial with the allowance α ends with a wrong promotion with a probability of α at most. So the expected
+number of false promotions by the trials that begin in a year is at most what was spent in it. A year's budget
+has 13 shares: one is there at the beginning, and each month adds one, up to one. So any year spends 12, and
+one that was saved.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 from batch_serving.promotion.gate import Verdict, judge
 from batch_serving.promotion.pair import ModelPair
 from batch_serving.promotion.policy import Policy, Scores
+from batch_serving.promotion.sequential import GIVEN_UP
 from batch_serving.promotion.trials import Trials
 from batch_serving.registry.contender import Trial
 from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
 from batch_serving.shared.wording import shown
+
+log = logging.getLogger(__name__)
 
 # What the history keeps of a comparison beside verdict, version and reason.
 HISTORY_DETAILS = ("champion", "metric", "scores", "policy", "holdout", "test")
@@ -105,12 +109,21 @@ class Comparer:
         versions = self._store.versions()
         if not versions:
             raise ModelStoreError(f"model {self._store.name!r} has no version yet; run train_model first")
-        if self._policy.test == "sequential" and self._pointer is not None:
+        if self._policy.test == "sequential" and self._pointer is not None and self._champion_is_sound():
             return self._on_trial(self._pointer, versions, keep=not dry_run)
         pair = ModelPair(self._store, self._policy, versions[-1], self._champion, keep=not dry_run)
         scores = pair.scores
         verdict = judge(self._policy, scores["challenger"], scores["champion"], pair.run_test)
         return self._result(versions[-1], scores, verdict, pair.holdout_summary)
+
+    def _champion_is_sound(self) -> bool:
+        """Return whether the champion can predict: beside one that cannot, no trial comes to an end."""
+        try:
+            self._store.check_file(str(self._champion))
+        except ModelStoreError as error:
+            log.error("the champion cannot be compared: %s", error)
+            return False
+        return True
 
     def _on_trial(self, pointer: Pointer, versions: list[str], *, keep: bool) -> Comparison:
         trials = Trials(self._store, self._policy, pointer, versions, keep=keep)
@@ -130,9 +143,15 @@ class Comparer:
 
     def _goes_on(self, trials: Trials, trial: Trial) -> Comparison:
         """Judge a contender by its trial, which ends if it does not keep a floor or a guardrail."""
-        scores = trials.scores_of(trial) if self._champion_metrics() else None
-        if scores is None:  # the champion's record is gone, or the policy has a metric more
-            scores = ModelPair(self._store, self._policy, trial.version, trial.champion).scores
+        scores = trials.scores_of(trial)
+        if scores is None:  # the policy has a metric more than when the trial began
+            try:
+                scores = ModelPair(self._store, self._policy, trial.version, trial.champion).scores
+            except (OSError, ValueError, ModelStoreError) as error:
+                trials.end()
+                verdict = Verdict(False, f"{GIVEN_UP}: {error}")
+                none: dict[str, Scores] = {"challenger": {}, "champion": {}}
+                return self._result(trial.version, none | trial.scores, verdict, trial.holdout or None)
         run_test = partial(trials.evidence, trial)
         verdict = judge(self._policy, scores["challenger"], scores["champion"], run_test)
         if verdict.evidence is None:

@@ -4,17 +4,18 @@
 be known. A label that is corrected later changes nothing here: the bets were settled with the first one. A
 row that is predicted in many runs counts in the first of them: it would say the same again and again, and the
 guarantee is for rows that each say something new.
+
+Labels of one kind may come sooner than others, such as those of frauds. So the runs of a day count up to the
+last one by which nine tenths of the day's rows have labels; after ``most_days``, what has no label has none.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ from batch_serving.monitoring.joining import labelled_rows
 from batch_serving.monitoring.outcomes import is_same_class
 from batch_serving.prediction.shadow_files import shadow_rows
 from batch_serving.registry.versions import ModelStoreError
-from batch_serving.shared.csv_rows import csv_bytes
-from batch_serving.shared.files import locked, read_with_tag, write_if_unchanged
+from batch_serving.shared.csv_rows import csv_bytes, sound_rows
+from batch_serving.shared.files import locked, write_if_unchanged
 from batch_serving.shared.run_context import is_time, parse_time
 from batch_serving.shared.wording import counted
 
@@ -41,17 +42,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVIDENCE_COLUMNS = ("run_after", "run_id", "row_id", "champion", "since", "gain")
+EVIDENCE_COLUMNS = ("run_after", "run_id", "row_id", "champion", "since", "gain", "difference")
 LOCK_TIMEOUT_S = 60
+LABELLED_SHARE = 0.9
 
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Gains:
-    """The gain of each row that counts, between -1 and 1, and the days between the first and the last run."""
+    """The gain of each row that counts, and the days between the first and the last run.
+
+    ``values`` are between -1 and 1, as they are bet on; ``differences`` are those of the scores themselves.
+    """
 
     values: np.ndarray[Any, Any]
+    differences: np.ndarray[Any, Any]
     days: float
 
     @property
@@ -75,14 +81,17 @@ class Gains:
         return float(self.values.mean()) if self.rows else 0.0
 
     @property
+    def mean_difference(self) -> float:
+        """The mean difference of the scores, in the unit of the metric; 0 without rows."""
+        return float(self.differences.mean()) if self.rows else 0.0
+
+    @property
     def mean_square(self) -> float:
         """The mean of the squares; 0 without rows."""
         return float((self.values**2).mean()) if self.rows else 0.0
 
 
-def gains_of(
-    store: ModelStore, trial: Trial, metric: str, last_day: date, *, keep: bool
-) -> tuple[Gains, str]:
+def gains_of(store: ModelStore, trial: Trial, now: datetime, *, keep: bool) -> tuple[Gains, str]:
     """Return the gains of all rows that count by now, and what is missing if there are none.
 
     Rows that a model was trained on do not count. With ``keep`` the new ones are added to the file, and
@@ -90,8 +99,8 @@ def gains_of(
     """
     path = evidence_path(store, trial.version)
     known, tag = _evidence(path, trial)
-    fresh = _Fresh(store, trial, metric, {row["row_id"] for row in known})
-    for day in _days(trial, last_day):
+    fresh = _Fresh(store, trial, now, {row["row_id"] for row in known})
+    for day in _days(trial, now):
         fresh.add(day)
     if keep and fresh.rows:
         rows = sorted([*known, *fresh.rows], key=itemgetter("run_after", "run_id", "row_id"))
@@ -112,7 +121,8 @@ def _gains(rows: list[Row]) -> Gains:
 
     times = sorted(parse_time(row["run_after"]) for row in rows)
     days = (times[-1] - times[0]) / timedelta(days=1) if times else 0.0
-    return Gains(np.array([float(row["gain"]) for row in rows]), days)
+    values, differences = (np.array([float(row[name]) for row in rows]) for name in ("gain", "difference"))
+    return Gains(values, differences, days)
 
 
 def evidence_path(store: ModelStore, version: str) -> UPath:
@@ -125,28 +135,21 @@ def _evidence(path: UPath, trial: Trial) -> tuple[list[Row], str]:
 
     What is corrupt is counted again, with the label that is known by then.
     """
-    data, tag = read_with_tag(path)
-    if data is None:
-        return [], tag
-    reader = csv.DictReader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
-    rows = list(reader)
-    sound = [row for row in rows if _is_sound(row)] if reader.fieldnames == list(EVIDENCE_COLUMNS) else []
-    if len(sound) < len(rows) or reader.fieldnames != list(EVIDENCE_COLUMNS):
-        log.error("%s is corrupt; %s of it can be read", path, counted(len(sound), "row"))
+    rows, tag = sound_rows(path, EVIDENCE_COLUMNS, _is_sound)
     since = trial.since.isoformat()
-    return [row for row in sound if (row["champion"], row["since"]) == (trial.champion, since)], tag
+    return [row for row in rows if (row["champion"], row["since"]) == (trial.champion, since)], tag
 
 
 def _is_sound(row: Row) -> bool:
     """Return whether a row of the file has all that is counted."""
-    gain = number_of(row["gain"] or "", accepts_flags=False)
-    return None not in row.values() and is_time(row["run_after"]) and gain is not None and abs(gain) <= 1
+    gain, difference = _number(row["gain"]), _number(row["difference"])
+    return is_time(row["run_after"]) and gain is not None and abs(gain) <= 1 and difference is not None
 
 
-def _days(trial: Trial, last_day: date) -> Iterator[date]:
-    """Yield the days of a trial; one of the pipeline's zone may begin before that of UTC."""
+def _days(trial: Trial, now: datetime) -> Iterator[date]:
+    """Yield the days of a trial: in the pipeline's zone, one may begin before and end after those of UTC."""
     day = trial.since.date() - timedelta(days=1)
-    while day <= last_day:
+    while day <= (now + timedelta(days=1)).date():
         yield day
         day += timedelta(days=1)
 
@@ -154,12 +157,13 @@ def _days(trial: Trial, last_day: date) -> Iterator[date]:
 class _Fresh:
     """The rows that are counted for the first time, and how many there were before each condition."""
 
-    def __init__(self, store: ModelStore, trial: Trial, metric: str, counted: set[str]) -> None:
+    def __init__(self, store: ModelStore, trial: Trial, now: datetime, known: set[str]) -> None:
         """Begin with the ids of the rows that have been counted before."""
         self.rows: list[Row] = []
-        self._store, self._trial, self._metric, self._counted = store, trial, metric, counted
+        self._store, self._trial, self._now, self._known = store, trial, now, known
         self._trained = _TrainedRows(store, trial)
         self._predicted, self._labelled, self._left_out = set[str](), set[str](), set[str]()
+        self._waiting = self._by_others = 0
 
     def add(self, day: date) -> None:
         """Add the rows of a day that count, in the order of their runs."""
@@ -170,30 +174,37 @@ class _Fresh:
             and parse_time(row["run_after"]) >= self._trial.since
         }
         self._predicted |= {row_id for _, row_id in shadows}
-        both = [
-            row
-            for row in (labelled_rows(self._store.name, day) if shadows else ())
-            if (row["run_id"], row["row_id"]) in shadows
-            and row["model_version"] == self._trial.champion
-            and row["label"]
-        ]
-        for row in sorted(both, key=lambda row: (parse_time(row["run_after"]), row["run_id"])):
-            self._count(row, shadows[row["run_id"], row["row_id"]])
+        joined = labelled_rows(self._store.name, day) if shadows else ()
+        both = [row for row in joined if (row["run_id"], row["row_id"]) in shadows]
+        own = [row for row in both if row["model_version"] == self._trial.champion]
+        self._by_others += len(both) - len(own)
+        own.sort(key=lambda row: (parse_time(row["run_after"]), row["run_id"]))
+        known = own if self._is_over(day) else own[: _known_by(own)]
+        self._waiting += sum(row["label"] != "" for row in own[len(known) :])
+        for row in known:
+            if row["label"]:
+                self._count(row, shadows[row["run_id"], row["row_id"]])
+
+    def _is_over(self, day: date) -> bool:
+        """Return whether labels of a day that have not come are not waited for."""
+        return (self._now.date() - day) > timedelta(days=self._trial.most_days)
 
     def _count(self, row: Row, predicted: str) -> None:
         row_id = row["row_id"]
         self._labelled.add(row_id)
-        if row_id in self._counted:
+        if row_id in self._known:
             return
         if row_id in self._trained:
             self._left_out.add(row_id)
             return
-        gain = _gain(row["label"], row["prediction"], predicted, self._metric, self._trial.largest)
-        if gain is not None:
-            self._counted.add(row_id)
+        difference = _difference(row["label"], row["prediction"], predicted, self._trial)
+        if difference is not None:
+            self._known.add(row_id)
+            gain = max(-1.0, min(1.0, difference / self._trial.largest))
             common = {name: row[name] for name in ("run_after", "run_id", "row_id")}
             trial_of = {"champion": self._trial.champion, "since": self._trial.since.isoformat()}
-            self.rows.append({**common, **trial_of, "gain": f"{gain:.6g}"})
+            numbers = {"gain": f"{gain:.6g}", "difference": f"{difference:.6g}"}
+            self.rows.append({**common, **trial_of, **numbers})
 
     @property
     def missing(self) -> str:
@@ -201,28 +212,44 @@ class _Fresh:
         version, predicted, labelled = self._trial.version, len(self._predicted), len(self._labelled)
         if not predicted:
             return f"{version} has predicted no row: set `shadow: true` in predict_rows"
+        if self._waiting and not labelled:
+            labels = counted(self._waiting, "label")
+            return f"{labels} came so far; a day counts once nine tenths of its rows have one"
+        if self._by_others and not labelled:
+            return f"{counted(self._by_others, 'row')} were predicted by another version than the champion"
         if not labelled:
             return f"none of the {predicted} rows that {version} has predicted has a label: see join_labels"
         if self._trained.problem:
             return self._trained.problem
         if len(self._left_out) == labelled:
-            return f"the {labelled} labelled rows are among those that the models were trained on"
+            return f"the {labelled} labelled rows are in the training data by now"
         return f"none of the {labelled} labels is a number"
 
 
-def _gain(label: str, old: str, new: str, metric: str, largest: float) -> float | None:
-    """Return by how much the contender is better in a row; None for a label that is not a number.
+def _known_by(rows: list[Row]) -> int:
+    """Return how many rows there are up to the end of the last run by which enough have labels."""
+    labelled = found = 0
+    for number, row in enumerate(rows, start=1):
+        labelled += row["label"] != ""
+        is_end = number == len(rows) or rows[number]["run_id"] != row["run_id"]
+        if is_end and labelled >= LABELLED_SHARE * number:
+            found = number
+    return found
 
-    A contender that could not predict the row is wrong, or loses as much as it can.
+
+def _difference(label: str, old: str, new: str, trial: Trial) -> float | None:
+    """Return by how much the contender's score is better in a row; None for a label that is not a number.
+
+    A contender that could not predict the row is wrong, or loses as much as counts.
     """
-    if metric == "accuracy":
+    if trial.metric == "accuracy":
         return float(is_same_class(label, new)) - float(is_same_class(label, old))
     actual, before, after = (_number(text) for text in (label, old, new))
     if actual is None or before is None:
         return None
     if after is None:
-        return -1.0
-    return max(-1.0, min(1.0, (abs(actual - before) - abs(actual - after)) / largest))
+        return -trial.largest
+    return abs(actual - before) - abs(actual - after)
 
 
 def _number(text: str) -> float | None:
@@ -255,10 +282,10 @@ class _TrainedRows:
                 record = self._store.metadata(version)
                 source = record["dataset"]["location"], record["target"], record["row_id"]
                 data[source] = data.get(source) or read_dataset(*source)
-            except (OSError, ValueError, ModelStoreError) as error:
+                training, _ = split_as(record["holdout"], data[source])
+            except (OSError, ValueError, KeyError, ModelStoreError) as error:
                 self.problem = f"it is not known which rows {version} was trained on: {error}"
                 log.warning("%s", self.problem)
                 return set()
-            training, _ = split_as(record["holdout"], data[source])
             found |= {str(row) for row in training[data[source].row_id]}
         return found

@@ -46,8 +46,8 @@ class TrialProgress:
 
     @property
     def mean(self) -> float:
-        """The mean gain, in the unit of the metric."""
-        return self.trial.largest * self.gains.mean
+        """The mean difference of the scores, in the unit of the metric."""
+        return self.gains.mean_difference
 
     @property
     def is_proven(self) -> bool:
@@ -56,8 +56,11 @@ class TrialProgress:
 
     @property
     def is_better(self) -> bool:
-        """Whether the evidence suffices, and the gain is large enough."""
-        return self.is_proven and self.mean >= self.trial.min_delta
+        """Whether the evidence suffices, and the gain is large enough.
+
+        A few large errors are cut where they are bet on (``Trial.largest``), and are not cut in the mean.
+        """
+        return self.is_proven and self.mean > 0 and self.mean >= self.trial.min_delta
 
     @property
     def rows_needed(self) -> float:

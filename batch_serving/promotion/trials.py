@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_serving.promotion.budget import allowance_of, saved_by
@@ -46,14 +46,15 @@ class Trials:
     ) -> None:
         """Read the state; with ``keep``, changes of it are written.
 
-        A trial against an earlier champion, or of a version that was removed, is over.
+        A trial against an earlier champion, by another metric, or of a version that was removed, is over.
         """
         self._store, self._policy, self._pointer, self._keep = store, policy, pointer, keep
         self._versions, self._now = versions, datetime.now(UTC)
         self._state, self._tag = read_trial(store.root, self._now)
         saved = saved_by(self._now, self._state.saved, self._state.saved_at, policy.false_promotions_per_year)
         trial = self._state.trial
-        is_over = trial is not None and not (is_open(trial, pointer) and trial.version in versions)
+        goes_on = trial is not None and is_open(trial, pointer) and trial.version in versions
+        is_over = not goes_on or (trial is not None and trial.metric != policy.metric)
         self._state = replace(self._state, saved=saved, saved_at=self._now, trial=None if is_over else trial)
 
     @property
@@ -88,6 +89,7 @@ class Trials:
             self._pointer.version,
             self._now,
             allowance,
+            self._policy.metric,
             1.0 if self._policy.metric == "accuracy" else 2 * pair.largest_difference(),
             self._policy.min_delta,
             self._policy.contender_days,
@@ -106,8 +108,7 @@ class Trials:
 
     def evidence(self, trial: Trial) -> Evidence:
         """Return how far the trial is that goes on; it ends if the contender is given up."""
-        last_day = (self._now + timedelta(days=1)).date()  # it may be tomorrow in the pipeline's zone
-        gains, missing = gains_of(self._store, trial, self._policy.metric, last_day, keep=self._keep)
+        gains, missing = gains_of(self._store, trial, self._now, keep=self._keep)
         progress = TrialProgress(trial, gains, self._now)
         found = progress.evidence()
         if missing:

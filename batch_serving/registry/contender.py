@@ -2,7 +2,7 @@
 
 ``contender.json`` has what the policy ``test: sequential`` keeps: the trial of a contender, and how much of
 the budget of false promotions is saved. Without a trial, the newest version is the contender, if it is newer
-than every champion and than the last one on trial.
+than the champion, the one before it, and the last one on trial.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Trial:
     champion: str
     since: datetime
     allowance: float
+    metric: str = "accuracy"
     largest: float = 1.0
     min_delta: float = 0.0
     most_days: float = 7.0
@@ -87,7 +88,7 @@ def read_trial(root: UPath, now: datetime) -> tuple[TrialState, str]:
         trial = Trial(**{**given, "since": parse_time(given["since"])}) if given else None
         saved_at = parse_time(record["saved_at"]) if record["saved_at"] else None
         return TrialState(trial, str(record["ended"]), float(record["saved"]), saved_at), tag
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         log.error("%s is corrupt (%s): the trial is over, and the budget starts empty", CONTENDER, error)
         return TrialState(saved_at=now), tag
 

@@ -222,16 +222,16 @@ def with_trials(month: Month, delay_hours: int) -> Result:
             allowance = allowance_of(saved)
             contender, saved, gains = int(challenger), saved - allowance, []
             trial = Trial(
-                "contender", "champion", now, allowance, _largest(world, contender, champion),
-                policy.min_delta, policy.contender_days,
+                "contender", "champion", now, allowance, policy.metric,
+                _largest(world, contender, champion), policy.min_delta, policy.contender_days,
             )  # fmt: skip
         elif trial is not None:
             rows = draw.integers(0, len(world.truth[1]), ROWS_AN_HOUR)
-            differences = (world.row_scores[contender] - world.row_scores[champion])[rows] / trial.largest
-            gains.append(np.clip(differences, -1, 1))
+            gains.append((world.row_scores[contender] - world.row_scores[champion])[rows])
             counted = np.concatenate([[], *gains[: max(0, len(gains) - delay_hours)]])
             days = max(0, len(gains) - delay_hours - 1) / 24
-            progress = TrialProgress(trial, Gains(counted, days), now)
+            values = np.clip(counted / trial.largest, -1, 1)
+            progress = TrialProgress(trial, Gains(values, counted, days), now)
             if progress.is_better:
                 champion, trial = result.promote(hour, contender, champion), None
             elif progress.is_given_up:

@@ -13,7 +13,6 @@ import os
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from bench_models import best_of
 
@@ -47,13 +46,13 @@ def shadow(folder: Path) -> None:
             promotion.promote(comparison=json.dumps(comparison), run_id="bench")
     print("\nA contender in the shadow (both: digits, logistic regression), beside the champion alone\n")
     print(f"  {'rows':>12}{'alone':>14}{'with shadow':>14}{'cost':>10}")
+    numbers = itertools.count()  # a run that was recorded before is not predicted again
     for rows in (5, 1_000, contenders.ROWS_A_RUN):
         drawn = frame.sample(rows, replace=True, random_state=0).assign(row_id=range(rows))
         path = folder / f"digits_{rows}.csv"
         drawn.to_csv(path, index=False)
-        numbers = itertools.count()
 
-        def predict(with_shadow: bool, path: Path = path, numbers: Any = numbers) -> None:
+        def predict(with_shadow: bool, path: Path = path) -> None:
             number = next(numbers)
             predicting.predict_rows(
                 model="bench",

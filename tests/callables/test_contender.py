@@ -159,6 +159,7 @@ def test_a_contender_that_hangs_is_stopped(
     assert (result["rows"], result["contender"]["rows"]) == (100, 0)
     assert caplog.messages[-1].endswith("cannot predict: its time was over")
     assert len(rows_in(shadow_file(result))) == 64  # those that it was stopped at
+    assert not list((shadow_file(result).parent / "attempts").rglob("*run*"))
 
 
 def test_a_contender_that_ends_the_process_does_so_twice_at_most(
@@ -176,7 +177,9 @@ def test_a_contender_that_ends_the_process_does_so_twice_at_most(
     assert (result["rows"], result["contender"]["rows"]) == (20, 0)
     assert caplog.messages[-1].endswith("may have ended the process, 2 times")
     assert {row["prediction"] for row in rows_in(shadow_file(result))} == {""}
-    assert not list((shadow_file(result).parent / "attempts").iterdir())
+    other = contest.predict(20)  # and no other run tries
+    assert caplog.messages[-1].endswith("may have ended the process, 2 times")
+    assert (other["rows"], other["contender"]["rows"]) == (20, 0)
 
 
 def test_of_a_large_run_a_sample_is_predicted(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +287,77 @@ def test_a_trial_does_not_depend_on_the_holdout_of_its_beginning(
     assert result["scores"]["challenger"]["accuracy"] > result["scores"]["champion"]["accuracy"]
 
 
+def test_labels_that_come_sooner_for_one_class_are_waited_for(contest: Contest, tmp_path: Path) -> None:
+    contest.policy["min_delta"] = 0.9
+    contest.compare()
+    contest.predict(200)
+    every = pd.read_csv(contest.stream)
+    contest.labels = tmp_path / "some.csv"
+    every[every["digit"] < 5].to_csv(contest.labels, index=False)
+    contest.join()
+    result = contest.compare()
+    assert result["reason"].endswith("came so far; a day counts once nine tenths of its rows have one")
+    every[(every["digit"] < 9) | (every.index % 2 == 0)].to_csv(contest.labels, index=False)
+    contest.join()
+    rows = contest.compare()["test"]["rows"]
+    assert 150 < rows < 200
+    contest.labels = contest.stream
+    contest.join()
+    assert contest.compare()["test"]["rows"] == 200
+
+
+def test_another_metric_ends_the_trial(contest: Contest) -> None:
+    contest.compare()
+    contest.hour(50)
+    change = {"metric": "mean_absolute_error", "direction": "minimize"}
+    assert contest.compare(**change)["reason"].endswith("begins")
+    state, _ = read_trial(ModelStore("digits").root, datetime.now(UTC))
+    assert state.trial is not None
+    assert state.trial.metric == "mean_absolute_error"
+
+
+def test_a_metric_that_cannot_be_measured_by_now_ends_the_trial(
+    with_own_rows: Contest, tmp_path: Path
+) -> None:
+    contest = with_own_rows
+    contest.compare()
+    file = tmp_path / "training.csv"
+    rows = pd.read_csv(file)
+    rows["pixel_0_0"] += 1
+    rows.to_csv(file, index=False)
+    reason = contest.compare(floors={"f1_micro": 0.1})["reason"]
+    assert reason.startswith("given up, the next version gets a trial: ")
+    newer = contest.train("third", **GOOD)
+    assert contest.compare(floors={"f1_micro": 0.1})["challenger"] == newer
+
+
+def test_beside_a_champion_that_cannot_predict_there_is_no_trial(contest: Contest) -> None:
+    store = ModelStore("digits")
+    better = store.versions()[-1]
+    contest.compare()
+    break_model(store, champion_version())
+    result = contest.compare()
+    assert (result["verdict"], result["challenger"]) == ("promote", better)
+    assert champion_version() == better
+
+
+def test_a_contender_that_reads_texts_where_the_champion_reads_numbers_is_left_out(
+    contest: Contest, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ModelStore("digits")
+    change_features(store, store.versions()[-1], {"name": "pixel_0_0", "dtype": "object"})
+    result = contest.predict(20)
+    assert (result["rows"], result["contender"]["rows"]) == (20, 0)
+    assert "column 'pixel_0_0' is text for it, and a number for the champion" in caplog.text
+
+
+def test_of_wide_rows_few_are_kept(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow, "KEPT_BYTES", 20_000)  # a row of digits has about 600
+    result = contest.predict(400, chunk_rows=50)
+    assert result["rows"] == 400
+    assert 10 < result["contender"]["rows"] < 40
+
+
 def test_without_the_training_rows_nothing_counts(with_own_rows: Contest, tmp_path: Path) -> None:
     contest = with_own_rows
     contest.compare()
@@ -319,7 +393,7 @@ def test_evidence_that_is_corrupt_is_counted_again(contest: Contest, output: Pat
     before = contest.hour(100)["test"]
     (path,) = (output / "models" / "digits" / "evidence").iterdir()
     lines = path.read_text().splitlines()
-    for damaged in ("a,b", "not a time,run1,5,x,y,0.5", lines[1].rsplit(",", 1)[0] + ",nan"):
+    for damaged in ("a,b", "not a time,run1,5,x,y,0.5", lines[1].rsplit(",", 1)[0] + ",nan", '"'):
         path.write_text("\n".join([lines[0], damaged, *lines[2:]]) + "\n")
         assert contest.compare()["test"] == before
         assert path.read_text().splitlines() == lines

@@ -23,7 +23,8 @@ def progress(
     values: list[float], *, allowance: float = 0.05, days: float = 1, **change: float
 ) -> TrialProgress:
     trial = Trial("new", "old", START, allowance, **change)
-    return TrialProgress(trial, Gains(np.array(values, dtype=float), days), START + timedelta(days=days))
+    gains = np.array(values, dtype=float)
+    return TrialProgress(trial, Gains(gains, trial.largest * gains, days), START + timedelta(days=days))
 
 
 @pytest.mark.parametrize("discordant", [0.02, 0.2])
@@ -70,6 +71,15 @@ def test_an_error_counts_in_its_own_unit() -> None:
     found = progress([0.1] * 300, largest=50.0, min_delta=4)
     assert found.is_better
     assert found.evidence().numbers["gain"] == 5
+
+
+def test_a_few_errors_that_are_very_large_are_not_cut_in_the_mean() -> None:
+    values = np.array([0.25] * 1490 + [-1.0] * 10)
+    differences = np.where(values > 0, 0.5, -999.0)  # of which 2 count at most
+    found = TrialProgress(Trial("new", "old", START, 0.05, largest=2.0), Gains(values, differences, 1), START)
+    assert found.is_proven
+    assert not found.is_better
+    assert found.evidence().numbers["gain"] < -6
 
 
 @pytest.mark.parametrize(

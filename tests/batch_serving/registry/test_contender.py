@@ -35,7 +35,7 @@ def test_the_newest_version_after_the_champion_is_the_contender(store: ModelStor
 def test_a_trial_keeps_its_contender_until_the_champion_changes(store: ModelStore) -> None:
     first, second, third = versions_of(store, 3)
     store.promote(first, expect=None, run_id="a", reason="")
-    trial = Trial(second, first, NOW, 0.02, 3.5)
+    trial = Trial(second, first, NOW, 0.02, "mean_absolute_error", 3.5)
     write_trial(store.root, TrialState(trial, "", 0.1, NOW), "")
     assert read_trial(store.root, NOW)[0] == TrialState(trial, "", 0.1, NOW)
     assert store.contender() == second
@@ -52,7 +52,7 @@ def test_a_version_whose_trial_has_ended_is_not_the_contender_again(store: Model
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"trial": 1, "ended": "", "saved": 0, "saved_at": null}']
+    "content", [b"", b"{", b"[]", b'{"trial": 1, "ended": "", "saved": 0, "saved_at": null}', b"[" * 100_000]
 )
 def test_of_a_corrupt_file_nothing_is_known_and_the_budget_starts_empty(
     store: ModelStore, content: bytes

@@ -36,6 +36,19 @@ def test_a_block_that_takes_too_long_is_stopped() -> None:
     assert time.monotonic() - started < 10
 
 
+def test_a_block_that_catches_everything_is_stopped_all_the_same() -> None:
+    caught = 0
+    with pytest.raises(TooSlowError), stopped_after(0.1):
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                caught += 1
+                if caught == 2:
+                    raise
+    assert caught == 2
+
+
 def test_a_block_that_ends_in_time_is_not_stopped_later() -> None:
     with stopped_after(0.05):
         pass
