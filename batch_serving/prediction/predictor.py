@@ -35,11 +35,18 @@ class Predictor:
     """Checks rows of a source, predicts them with a loaded model, and counts what is unusual."""
 
     def __init__(
-        self, loaded: Loaded, features: list[Feature], source: RowSource, shadow: Shadow | None = None
+        self,
+        loaded: Loaded,
+        features: list[Feature],
+        source: RowSource,
+        shadow: Shadow | None = None,
+        *,
+        counts: bool = True,
     ) -> None:
         """Take the model, what its record says of its features, and where the rows come from.
 
-        ``shadow`` sees the same rows before they are predicted.
+        ``shadow`` sees the same rows before they are predicted. Without ``counts``, what is unusual is not
+        counted.
         """
         self._model, self._rules = loaded.model, [FeatureRule.of(feature) for feature in features]
         self.version, self.source = loaded.version, source
@@ -48,7 +55,7 @@ class Predictor:
             tuple(rule.name for rule in self._rules if rule.is_number),
             tuple(rule.name for rule in self._rules if not rule.is_number),
         )
-        self._shadow = shadow
+        self._shadow, self._counts = shadow, counts
         if shadow is not None:
             self.wanted = shadow.begin(self.wanted)
         self.out_of_range: dict[str, int] = {}  # rows by feature
@@ -56,7 +63,7 @@ class Predictor:
         self.empty: dict[str, int] = {}
         self._unknown_texts: dict[str, str] = {}  # an example of each feature that has some
         self._texts_seen: dict[str, int] = {}  # rows with a text, by feature
-        self._bins = {f["name"]: f["distribution"] for f in features if "distribution" in f}
+        self._bins = {f["name"]: f["distribution"] for f in features if counts and "distribution" in f}
         self._known = {rule.name: rule.known for rule in self._rules}
         self.drift_counts = {name: [0] * len(bins["shares"]) for name, bins in self._bins.items()}
 
@@ -109,7 +116,7 @@ class Predictor:
             if infinite.any():
                 self._refuse(frame, name, frame[name][infinite])
         frame[name] = column
-        if rule.low is not None and rule.high is not None:
+        if self._counts and rule.low is not None and rule.high is not None:
             outside = int(out_of_range(column, rule.low, rule.high).sum())
             if outside:
                 _add(self.out_of_range, name, outside)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 ROWS_A_RUN = 10_000  # more of a run say little more of a contender
 KEPT_BYTES = 50_000_000  # of rows with many columns fewer are kept
-FIRST_ROWS = 64  # then more and more, as long as there is time
-GROWTH = 4
+FIRST_ROWS = 256  # how long they take says how many more there is time for
+SHARE = 0.5  # of the time that is left, for the next rows
 LEAST_S = 5.0  # for what takes its time whatever the number of rows: reading the model
 MOST_KILLED = 2  # attempts that the process did not outlive, before it is taken for the contender's doing
 
@@ -156,6 +156,8 @@ class ContenderRows:
 
         Raises what the storage raises, and TooSlowError, if the model was not read: that says nothing of it.
         """
+        import pandas as pd
+
         until, rows, begun = time.monotonic() + budget_s, list[Row](), 0
         with stopped_after(budget_s):
             model = self._model()
@@ -163,13 +165,14 @@ class ContenderRows:
             return self._without_prediction(0, None)
         try:
             with stopped_after(until - time.monotonic()):
-                predictor = Predictor(model, self._record["features"], self.source)
-                for part in _growing_parts(self._frames):
-                    begun, started = begun + len(part), time.monotonic()
+                predictor = Predictor(model, self._record["features"], self.source, counts=False)
+                whole, size = pd.concat(self._frames), FIRST_ROWS
+                while begun < len(whole) and size >= FIRST_ROWS:
+                    part, started = whole.iloc[begun : begun + size], time.monotonic()
+                    begun += len(part)
                     rows += _rows_of(predictor, part)
-                    took_s = time.monotonic() - started
-                    if took_s * (GROWTH + 1) > until - time.monotonic():  # the next part may take too long
-                        break
+                    ended = time.monotonic()
+                    size = int(len(part) * SHARE * (until - ended) / max(ended - started, 1e-6))
         except (Exception, TooSlowError) as error:  # anything that a model or its libraries raise
             self._fails(error)
             is_slow = isinstance(error, TooSlowError)
@@ -204,13 +207,3 @@ def _rows_of(predictor: Predictor, part: pd.DataFrame) -> list[Row]:
     probabilities: Sequence[Any] = found.probabilities or [""] * len(found.values)
     together = zip(found.row_ids, found.values, probabilities, strict=True)
     return [[row_id, predictor.version, value, probability] for row_id, value, probability in together]
-
-
-def _growing_parts(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Yield a few rows and then more and more: how long they take is known before it is too long."""
-    size = FIRST_ROWS
-    for frame in frames:
-        start = 0
-        while start < len(frame):
-            yield frame.iloc[start : start + size]
-            start, size = start + size, size * GROWTH

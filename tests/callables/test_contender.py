@@ -158,7 +158,7 @@ def test_a_contender_that_hangs_is_stopped(
     result = contest.predict(100)
     assert (result["rows"], result["contender"]["rows"]) == (100, 0)
     assert caplog.messages[-1].endswith("cannot predict: its time was over")
-    assert len(rows_in(shadow_file(result))) == 64  # those that it was stopped at
+    assert len(rows_in(shadow_file(result))) == 100
     assert not list((shadow_file(result).parent / "attempts").rglob("*run*"))
 
 
@@ -196,14 +196,14 @@ def test_a_contender_that_is_slow_predicts_a_part(
     contest: Contest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def slowly(features: pd.DataFrame) -> Any:
-        time.sleep(len(features) / 64)
+        time.sleep(len(features) / 128)
         return features["pixel_0_0"]
 
     contest.least_s = 3
     make_odd(monkeypatch, ModelStore("digits").versions()[-1], slowly)
     result = contest.predict(800)
-    assert (result["rows"], result["contender"]["rows"]) == (800, 64)
-    assert "has predicted 64 of 800 rows: it may not take longer than the champion" in caplog.text
+    assert (result["rows"], result["contender"]["rows"]) == (800, 256)
+    assert "has predicted 256 of 800 rows: it may not take longer than the champion" in caplog.text
 
 
 def test_a_contender_with_another_feature_gets_it(output: Path, tmp_path: Path) -> None:
