@@ -296,6 +296,7 @@ def test_weeks_of_work_in_both_languages(
         window.goto(f"{months}/batch-serving/quality")  # in the other tests it has nothing to show
         expect(window.locator("svg.chart")).to_be_visible()
         expect(window.locator("meter")).to_be_visible()
+        expect(window.get_by_text(re.compile("of 576 labelled rows the contender"))).to_be_visible()
         assert [one["id"] for one in Axe().run(window).response["violations"]] == []
 
 

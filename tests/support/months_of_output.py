@@ -167,9 +167,8 @@ def write_trial_of(contender: str, champion: str, now: datetime) -> None:
     for minute in range(0, 2880, 5):
         moment = trial.since + timedelta(minutes=minute)
         gain = draw.choices((1, 0, -1), (0.014, 0.978, 0.008))[0]
-        rows.append(
-            [moment.isoformat(), f"run{minute}", str(minute), champion, trial.since.isoformat(), gain]
-        )
+        of_row = [moment.isoformat(), f"run{minute}", str(minute), champion, trial.since.isoformat()]
+        rows.append([*of_row, gain, gain])
     write_atomic(evidence_path(store, contender), csv_bytes(EVIDENCE_COLUMNS, rows))
 
 
