@@ -56,7 +56,7 @@ check: setup ## report every mistake in dag_configs/ with file, line and column
 	@$(RUN) -m schemas check $(ARGS)
 
 test: SETUP = --all-extras
-test: setup ## run all tests (about 35 minutes), three at a time; the quick ones: make test ARGS="-m 'not slow'"
+test: setup ## run all tests (about 30 minutes), three at a time; the quick ones: make test ARGS="-m 'not slow'"
 	@$(PYTHON) deploy/setup.py --all-extras  # in `make lint test`, setup has run already, without them
 	@$(RUN) -m pytest --install-programs -qq $(ARGS)
 	@$(RUN) -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder $(ARGS)
