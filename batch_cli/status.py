@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch_page.stale import OutputAge, output_ages
-from batch_serving.monitoring.alarm import announced
+from batch_serving.monitoring.alarm import OK, announced
 from batch_serving.monitoring.measuring import measured_rows
 from batch_serving.prediction.places import days_of
 from batch_serving.promotion.trials import trial_of
@@ -67,9 +67,15 @@ def model_lines(store: ModelStore) -> Iterator[str]:
     yield f"{champion}; {counted(len(versions), 'version')}"
     if quality := _newest_quality(store.name):
         yield quality
-    if reason := announced(store.name).reason:
-        yield f"alarm: {reason}"
-    if (trial := trial_of(store)) is not None:
+    last = announced(store.name)
+    if last.reason:
+        yield f"{'quality' if last.state == OK else 'ALARM'}: {last.reason}"
+    try:
+        trial = trial_of(store)
+    except UnreachableError as error:  # what else there is, is as true without it
+        yield f"trial: {error}"
+        return
+    if trial is not None:
         yield f"trial: {trial.evidence().sentence}"
 
 

@@ -21,10 +21,13 @@ class OutputAge:
     age: timedelta | None
     limit: timedelta | None
     dag_id: str | None
+    is_not_due: bool = False
 
     @property
     def is_stale(self) -> bool:
         """Whether it is older than it may be."""
+        if self.is_not_due:
+            return False
         return self.age is not None and self.limit is not None and self.age > self.limit
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def output_ages(now: datetime) -> list[OutputAge]:
         except InvalidValueError:  # the checker reports it
             continue
         limit, dag_id = limits.get(output, (None, None))
-        found.append(OutputAge(output, newest.what, newest.age(now), limit, dag_id))
+        found.append(OutputAge(output, newest.what, newest.age(now), limit, dag_id, newest.is_not_due))
     return found
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import gallery
+import requests
 from instance import STOP_TIMEOUT_S, Instance, free_ports, relative
 from project import HOME, ROOT, LocalError, project_settings, read_env_file
 from rest import Api
@@ -53,7 +54,10 @@ def _print_where(instance: Instance, examples: list[str]) -> None:
         print(f"  paused in the UI: {', '.join(own)}")
     if examples:
         print(f"  examples: {', '.join(examples)}")
-        print("  They are off. `make run DAG=hello_world` turns one on and runs it, as does the UI.")
+        off = [dag["dag_id"] for dag in paused if dag["dag_id"] not in own]
+        one = next((name for name in off if name in examples), "") or "".join(off[:1])
+        if one:
+            print(f"  They are off. `make run DAG={one}` turns one on and runs it, as does the UI.")
     if gallery.feature_store().process():
         print(f"  Their feature store is a MariaDB on port {gallery.feature_store().port()} of this machine.")
     print("  An edited pipeline is loaded within 2 s; its errors are in the UI under Dag Import Errors.")
@@ -81,7 +85,12 @@ def run(dag_id: str, conf: str) -> int:
     instance = Instance(HOME, project_settings(lambda _: None))
     if not instance.processes():
         raise LocalError("Airflow is not running; start it: make up")
-    return run_dag(Api(instance), dag_id, conf)
+    try:
+        return run_dag(Api(instance), dag_id, conf)
+    except requests.ConnectionError:
+        if instance.processes():
+            raise
+        raise LocalError("Airflow was stopped meanwhile; start it: make up") from None
 
 
 def airflow(arguments: list[str]) -> int:

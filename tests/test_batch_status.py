@@ -54,7 +54,7 @@ def test_the_ages_are_shown_with_their_limits(
     assert f"champion {months}, since " in text
     assert "accuracy 0.9" in text
     assert "labelled" in text
-    assert f"alarm: digits {months}: accuracy is in order" in text
+    assert f"quality: digits {months}: accuracy is in order" in text
 
 
 def test_what_is_stale_is_marked_and_the_exit_code_says_so(
@@ -82,6 +82,16 @@ def test_a_trial_is_shown(output: Path, tmp_path: Path, capsys: pytest.CaptureFi
     contest.compare()
     reason = contest.hour(40)["reason"]
     assert f"trial: {reason}" in run(capsys)[1]
+
+
+def test_a_trial_that_cannot_be_read_hides_nothing_else(
+    months: str, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    age_predictions(output, 300)
+    (output / "models" / "digits" / "contender.json").mkdir()
+    _, text = run(capsys)
+    assert f"champion {months}, since " in text
+    assert "contender.json cannot be read: it is a folder and not a file; move that folder away" in text
 
 
 def test_without_output_nothing_is_stale(output: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,10 +21,11 @@ from batch_serving.shared.files import read_with_tag
 from batch_serving.shared.paths import output_path
 from batch_serving.shared.reading import entries, newest_in
 from batch_serving.shared.run_context import is_time, parse_time
-from batch_serving.shared.suggestions import did_you_mean
+from batch_serving.shared.suggestions import Suggestion, suggest
 from batch_serving.weather.csv_files import latest_path
 
 STAMP = "%Y%m%dT%H%M%SZ"  # at the beginning of a version's name
+ALL_KINDS = "use models/<name>, verdicts/<name>, predictions/<name> or weather"
 PRUNED = "pruned"  # an entry of the history that is no verdict
 RECENT_VERDICTS = 50  # lines of the history that are read: the last ones may be corrupt
 
@@ -36,7 +37,7 @@ class Newest:
     output: str
     what: str
     moment: datetime | None
-    is_not_due: bool = False  # there is nothing yet that it could be about
+    is_not_due: bool = False  # nothing waits for a newer one
 
     def age(self, now: datetime) -> timedelta | None:
         """Return how old it is."""
@@ -54,9 +55,9 @@ def check_output(output: str) -> None:
     """Raise InvalidValueError unless it is the name of an output."""
     kind, slash, name = output.partition("/")
     if kind not in KINDS:
-        hint = (
-            did_you_mean(kind, KINDS) or "use models/<name>, verdicts/<name>, predictions/<name> or weather"
-        )
+        near = suggest(kind, KINDS)
+        meant = near and (near.name if near.name == "weather" else f"{near.name}{slash}{name}")
+        hint = Suggestion(meant, certain=False).hint if meant else ALL_KINDS
         raise InvalidValueError(f"output {output!r} is not known", hint)
     if kind == "weather":
         if slash:
@@ -94,7 +95,7 @@ def _made_at(version: str) -> datetime | None:
 
 
 def _newest_verdict(output: str, name: str) -> Newest:
-    """Return since when a version waits for its verdict; if none does, there is one as of now."""
+    """Return since when a version waits for its verdict; if none does, the last verdict, which is not due."""
     store = ModelStore(name)
     versions = store.versions()
     if not versions:
@@ -108,7 +109,9 @@ def _newest_verdict(output: str, name: str) -> Newest:
         if last is not None and moment <= last:
             break
         waiting = moment
-    return Newest(output, f"the last verdict on {name}", waiting or datetime.now(UTC))
+    if waiting is None:
+        return Newest(output, f"the last verdict on {name}", last, is_not_due=True)
+    return Newest(output, f"a version of {name} without a verdict", waiting)
 
 
 def _newest_prediction(output: str, name: str) -> Newest:

@@ -28,6 +28,11 @@ def saved_by(now: datetime, saved: float, saved_at: datetime | None, a_year: flo
     return min(most, saved + most * months)
 
 
+def until_saved(saved: float, wanted: float, a_year: float) -> timedelta:
+    """Return how long it takes until so much is saved."""
+    return max(0.0, wanted - saved) / (a_year / SHARES) * MONTH
+
+
 def allowance_of(saved: float) -> float:
     """Return what a trial that begins now may spend."""
     return min(LARGEST, saved * PART)

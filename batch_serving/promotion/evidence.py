@@ -211,7 +211,9 @@ class _Fresh:
         """Why no row counts."""
         version, predicted, labelled = self._trial.version, len(self._predicted), len(self._labelled)
         if not predicted:
-            return f"{version} has predicted no row: set `shadow: true` in predict_rows"
+            return (
+                f"{version} has predicted no row yet: the next run does, with `shadow: true` in predict_rows"
+            )
         if self._waiting and not labelled:
             labels = counted(self._waiting, "label")
             return f"{labels} came so far; a day counts once nine tenths of its rows have one"

@@ -12,6 +12,7 @@ from batch_serving.promotion.policy import OWN_GAIN, Policy, Scores
 from batch_serving.shared.wording import shown
 
 TIE = 1e-12  # two sums of the same scores may differ by rounding: by this much,
+NOISE = {"predict_ms": 0.5}  # of measuring; less of a difference matters to nobody
 RELATIVE_TIE = 1e-9  # or by this share of themselves
 
 
@@ -79,7 +80,9 @@ def _by_guardrails(policy: Policy, new: Scores, old: Scores) -> Verdict | None:
             return Verdict(False, reason)
     for name, share in policy.cost_guardrails.items():
         cost, before = new.get(name), old.get(name)
-        if cost is not None and before is not None and cost > before * (1 + share):
+        if cost is None or before is None or cost - before <= NOISE.get(name, 0.0):
+            continue
+        if cost > before * (1 + share):
             grown = f"{name} {shown(before)} → {shown(cost)}"
             return Verdict(False, f"{grown}: more than the {100 * share:g} % that it may grow")
     return None

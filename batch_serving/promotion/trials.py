@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from batch_serving.promotion.budget import allowance_of, saved_by
+from batch_serving.promotion.budget import PART, allowance_of, saved_by, until_saved
 from batch_serving.promotion.evidence import gains_of, kept_gains
 from batch_serving.promotion.gate import Evidence
 from batch_serving.promotion.sequential import GIVEN_UP, NOT_YET, TrialProgress
@@ -83,7 +83,10 @@ class Trials:
         allowance = allowance_of(self._state.saved)
         numbers = {"name": "sequential", "rows": 0}
         if allowance < SMALLEST_ALLOWANCE:
-            return Evidence(False, f"{NOT_YET}: its trial begins once more of the budget is saved", numbers)
+            a_year = self._policy.false_promotions_per_year
+            hours = until_saved(self._state.saved, SMALLEST_ALLOWANCE / PART, a_year) / timedelta(hours=1)
+            sentence = f"{NOT_YET}: its trial begins once more of the budget is saved, in {hours:.1f} hours"
+            return Evidence(False, sentence, numbers)
         trial = Trial(
             contender,
             self._pointer.version,

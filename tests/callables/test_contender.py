@@ -230,7 +230,9 @@ def test_a_better_contender_is_promoted_by_labels_that_come_later(contest: Conte
     begun = contest.compare()
     assert begun["reason"] == f"not certainly better yet: the trial of the contender {better} begins"
     missing = contest.compare()
-    assert missing["reason"].endswith(f"{better} has predicted no row: set `shadow: true` in predict_rows")
+    assert missing["reason"].endswith(
+        f"{better} has predicted no row yet: the next run does, with `shadow: true` in predict_rows"
+    )
     contest.predict(100)
     contest.train("third", **BAD)  # a newer version does not end the trial
     unlabelled = contest.compare()
@@ -304,6 +306,11 @@ def test_labels_that_come_sooner_for_one_class_are_waited_for(contest: Contest, 
     contest.labels = contest.stream
     contest.join()
     assert contest.compare()["test"]["rows"] == 200
+
+
+def test_without_a_budget_it_is_said_when_the_trial_begins(contest: Contest) -> None:
+    (ModelStore("digits").root / CONTENDER).write_text("{")
+    assert contest.compare()["reason"].endswith("once more of the budget is saved, in 0.9 hours")
 
 
 def test_another_metric_ends_the_trial(contest: Contest) -> None:

@@ -124,3 +124,9 @@ def test_a_retrain_that_differs_by_its_seed_alone_is_hardly_ever_promoted() -> N
     )
     assert promoted < len(pairs) / 10
     assert by_luck > len(pairs) / 3
+
+
+@pytest.mark.parametrize(("milliseconds", "promoted"), [(0.6, True), (0.8, False)])
+def test_less_than_half_a_millisecond_is_not_compared(milliseconds: float, promoted: bool) -> None:
+    new, old = {"accuracy": 0.9, "predict_ms": milliseconds}, {"accuracy": 0.8, "predict_ms": 0.2}
+    assert judge(policy(guardrails={"predict_ms": "50 %"}), new, old).promote is promoted
