@@ -88,9 +88,9 @@ def run(dag_id: str, conf: str) -> int:
     try:
         return run_dag(Api(instance), dag_id, conf)
     except requests.ConnectionError:
-        if instance.processes():
-            raise
-        raise LocalError("Airflow was stopped meanwhile; start it: make up") from None
+        raise LocalError(
+            "Airflow does not answer: was it stopped? Look with make doctor, or: make up"
+        ) from None
 
 
 def airflow(arguments: list[str]) -> int:
