@@ -13,6 +13,8 @@ from batch_serving.shared.run_context import parse_flag
 
 log = logging.getLogger(__name__)
 
+RECENT_VERDICTS = 20  # lines of the history: the last ones may be of what prune has removed
+
 
 @checked_by(arguments.of_comparison)
 def compare(
@@ -122,12 +124,14 @@ def promote(*, comparison: str, run_id: str) -> dict[str, Any]:
 
 
 def keep(*, comparison: str, run_id: str) -> dict[str, Any]:
-    """Leave the champion in place and write the reason into the history, unless it was a dry run."""
+    """Leave the champion in place and write the reason into the history, unless it was a dry run.
+
+    A verdict that repeats the last one, on the same newest version, is not written again.
+    """
     from batch_serving.promotion.comparison import Comparison
 
     result = Comparison.from_json(comparison)
-    if not result.dry_run:
-        ModelStore(result.model).record(
-            "kept", result.challenger, run_id=run_id, reason=result.reason, **result.details
-        )
+    store = ModelStore(result.model)
+    if not result.dry_run and not result.repeats(store.history(RECENT_VERDICTS), store.versions()):
+        store.record("kept", result.challenger, run_id=run_id, reason=result.reason, **result.details)
     return {"model": result.model, "champion": result.champion, "reason": result.reason}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -60,6 +61,20 @@ class Comparison:
     def details(self) -> dict[str, Any]:
         """What the history keeps beside verdict, version and reason."""
         return {name: getattr(self, name) for name in HISTORY_DETAILS}
+
+    def repeats(self, verdicts: Sequence[Mapping[str, Any]], versions: Sequence[str]) -> bool:
+        """Return whether the last of these verdicts is the same, and no version has come since."""
+        last = next((entry for entry in reversed(verdicts) if entry["verdict"] != "pruned"), None)
+        if last is None or versions[-1:] != [self.challenger]:
+            return False
+        same = {
+            "verdict": "kept",
+            "version": self.challenger,
+            "champion": self.champion,
+            "reason": self.reason,
+            "policy": self.policy,
+        }
+        return {name: last.get(name) for name in same} == same
 
     def as_dry_run(self) -> Comparison:
         """Return the same comparison with the verdict keep, and what would have been done as the reason."""

@@ -221,6 +221,21 @@ def test_a_dry_run_reports_what_would_be_done_and_changes_nothing(
 
 
 @pytest.mark.usefixtures("few_draws")
+def test_a_verdict_that_repeats_the_last_one_is_not_written_again(output: Path) -> None:
+    add_version(0.9)
+    run_promotion()
+    add_version(0.8)
+    for _ in range(3):
+        run_promotion()
+    store = ModelStore("digits")
+    assert [entry["verdict"] for entry in store.history()] == ["promoted", "kept"]
+    run_promotion(min_delta=0.5)  # another policy
+    newest = add_version(0.7)
+    run_promotion(min_delta=0.5)
+    assert [entry["policy"]["min_delta"] for entry in store.history()[2:]] == [0.5, 0.5]
+    assert store.history()[-1]["version"] == newest
+
+
 def test_a_history_line_and_the_log_have_every_number(output: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     train("a", estimator="sklearn.dummy.DummyClassifier")
