@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from batch_serving.prediction.places import days_of, folder_of
+from batch_serving.registry.history import PRUNED
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import check_model_name
 from batch_serving.shared.errors import InvalidValueError
@@ -26,7 +27,6 @@ from batch_serving.weather.csv_files import latest_path
 
 STAMP = "%Y%m%dT%H%M%SZ"  # at the beginning of a version's name
 ALL_KINDS = "use models/<name>, verdicts/<name>, predictions/<name> or weather"
-PRUNED = "pruned"  # an entry of the history that is no verdict
 RECENT_VERDICTS = 50  # lines of the history that are read: the last ones may be corrupt
 
 
@@ -45,7 +45,7 @@ class Newest:
 
 
 def newest_of(output: str) -> Newest:
-    """Return the newest part of an output; InvalidValueError if there is no such output."""
+    """Return the newest part of an output; InvalidValueError for an unknown output."""
     check_output(output)
     kind, _, name = output.partition("/")
     return KINDS[kind](output, name)

@@ -97,6 +97,6 @@ def _write_if_changed(path: UPath, data: bytes) -> None:
 def labelled_rows(model: str, day: date) -> list[Row]:
     """Return a day's predictions with their labels; none before they were joined.
 
-    A row that is corrupt is left out: joining the labels again writes it anew.
+    A row that is corrupt is left out: joining the labels again repairs the file.
     """
     return sound_rows(labelled_path(model, day), LABELLED_COLUMNS, lambda row: is_time(row["run_after"]))[0]

@@ -15,6 +15,7 @@ from batch_serving.promotion.policy import Policy, Scores
 from batch_serving.promotion.sequential import GIVEN_UP
 from batch_serving.promotion.trials import Trials
 from batch_serving.registry.contender import Trial
+from batch_serving.registry.history import PRUNED
 from batch_serving.registry.pointer import Pointer
 from batch_serving.registry.store import ModelStore
 from batch_serving.registry.versions import ModelStoreError
@@ -64,7 +65,7 @@ class Comparison:
 
     def repeats(self, verdicts: Sequence[Mapping[str, Any]], versions: Sequence[str]) -> bool:
         """Return whether the last of these verdicts is the same, and no version has come since."""
-        last = next((entry for entry in reversed(verdicts) if entry["verdict"] != "pruned"), None)
+        last = next((entry for entry in reversed(verdicts) if entry["verdict"] != PRUNED), None)
         if last is None or versions[-1:] != [self.challenger]:
             return False
         same = {

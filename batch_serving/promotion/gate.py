@@ -12,7 +12,7 @@ from batch_serving.promotion.policy import OWN_GAIN, Policy, Scores
 from batch_serving.shared.wording import shown
 
 TIE = 1e-12  # two sums of the same scores may differ by rounding: by this much,
-NOISE = {"predict_ms": 0.5}  # of measuring; less of a difference matters to nobody
+NOISE = {"predict_ms": 0.5}  # smaller differences come from the measurement
 RELATIVE_TIE = 1e-9  # or by this share of themselves
 
 

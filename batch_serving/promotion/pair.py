@@ -143,11 +143,8 @@ class ModelPair:
         try:
             models = {role: self._model(role) for role in self._records}
             data, rows = self._rows()
-        except (
-            ModelStoreError,
-            OSError,
-            ValueError,
-        ) as error:  # the other scores are good without these rows
+        except (ModelStoreError, OSError, ValueError) as error:
+            # The other scores are as good without these rows.
             log.warning("the time to predict is not compared: %s", error)
             return
         times = predict_ms(list(models.values()), rows[data.features])

@@ -105,7 +105,7 @@ class TrialProgress:
             state = "better"
         elif self.is_given_up:
             state = GIVEN_UP
-        elif self.is_proven:
+        elif self.is_proven and self.mean > 0:
             state = f"better by less than min_delta {shown(self.trial.min_delta)} so far"
         rows = counted(numbers["rows"], "labelled row")
         text = (

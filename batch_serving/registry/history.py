@@ -25,6 +25,7 @@ Entry = dict[str, Any]
 EntryKey = tuple[str, Any, Any]
 
 ROLLED_BACK = "rolled back"
+PRUNED = "pruned"  # what prune writes: a version was removed, and nothing was judged
 MOVES = ("promoted", ROLLED_BACK)  # the verdicts that moved the pointer
 APPEND_TRIES = 20  # on object storage, where another writer may have been first
 
@@ -129,7 +130,7 @@ def _new_entries(
 
 def _key(entry: Entry) -> EntryKey:
     """Return what distinguishes an entry: what was done, by which run, to which version."""
-    if entry["verdict"] == "pruned":
+    if entry["verdict"] == PRUNED:
         return "pruned", "", entry.get("version")  # once, whichever run does it
     return "promoted" if entry["verdict"] in MOVES else "kept", entry.get("run_id"), entry.get("version")
 

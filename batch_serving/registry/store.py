@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch_serving.registry.contender import contender_of, read_trial
-from batch_serving.registry.history import Entry, ModelHistory, now
+from batch_serving.registry.history import PRUNED, Entry, ModelHistory, now
 from batch_serving.registry.pointer import REPAIR, CorruptPointerError, Pointer, pointer_bytes, read_pointer
 from batch_serving.registry.saving import BEING_PRUNED, LOCK_TIMEOUT_S, SavedVersions
 from batch_serving.registry.versions import ModelStoreError
@@ -295,7 +295,7 @@ class ModelStore(SavedVersions):
             protected = self._protected()
             pruned = self._mark([name for name in self.versions()[:-keep] if name not in protected])
             # The history first: what a kill prevents, the next prune does, and every removal has its entry.
-            entry = {"verdict": "pruned", "run_id": run_id, "reason": "old"}
+            entry = {"verdict": PRUNED, "run_id": run_id, "reason": "old"}
             self._append(*({**entry, "version": version} for version in pruned))
             removed = [version for version in pruned if self._remove_unless_promoted(version)]
             self.remove_unfinished()

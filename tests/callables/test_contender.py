@@ -283,7 +283,7 @@ def test_a_trial_does_not_depend_on_the_holdout_of_its_beginning(
     file = tmp_path / "training.csv"
     rows = pd.read_csv(file)
     rows["pixel_0_0"] += 1
-    rows.to_csv(file, index=False)  # the recorded holdout is no more
+    rows.to_csv(file, index=False)  # the recorded holdout has changed
     result = contest.hour(50)
     assert result["test"]["rows"] == 50
     assert result["scores"]["challenger"]["accuracy"] > result["scores"]["champion"]["accuracy"]

@@ -80,6 +80,7 @@ def test_a_few_errors_that_are_very_large_are_not_cut_in_the_mean() -> None:
     assert found.is_proven
     assert not found.is_better
     assert found.evidence().numbers["gain"] < -6
+    assert found.evidence().sentence.startswith("not certainly better yet")
 
 
 @pytest.mark.parametrize(
